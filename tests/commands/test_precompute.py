@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from tlkit.commands.precompute import PrecomputeOptions, run_precompute
 from tlkit.data.image_file import ImageFile
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
+from tlkit.data.parts import Part
 from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.ensure import DatasetFeatures, ensure_features
@@ -243,6 +244,33 @@ def test_several_views_need_a_policy_that_makes_them() -> None:
         "  Expected: a policy that makes different views of an image: standard or strong\n"
         "  Fix: add --policy standard, or remove --views."
     )
+
+
+@pytest.mark.parametrize(
+    ("task", "part", "message"),
+    [
+        (
+            "classification",
+            None,
+            "--policy: policy = mosaic with task = classification: a mosaic shows four images, each with its own answer.\n"
+            "  Expected: policy = mosaic only with task = detection\n"
+            "  Fix: use policy = scales, or standard.",
+        ),
+        (
+            "detection",
+            Part(1, 2),
+            "--policy mosaic with --part: a mosaic shows images of other parts.\n"
+            "  Expected: views of one image with --part\n"
+            "  Fix: use --policy scales, or leave out --part.",
+        ),
+    ],
+)
+def test_mosaics_are_made_of_all_images_of_a_detector(task: str, part: Part | None, message: str) -> None:
+    options = PrecomputeOptions(views=ViewPlan("mosaic", 3), part=part)
+    settings = DataSettings(task=task, boxes="boxes" if task == "detection" else None)
+    with pytest.raises(SettingError) as refusal:
+        run_precompute(Path("photos"), options, data_settings=settings, backbone_settings=SMALLEST, console=QUIET)
+    assert str(refusal.value) == message
 
 
 def precompute(photos: Path, **changes: object) -> dict[str, object]:

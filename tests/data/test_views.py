@@ -132,7 +132,7 @@ def test_an_unknown_policy_is_an_error_that_lists_the_valid_ones(call: object) -
     with pytest.raises(SettingError) as caught:
         call("srong")
     assert str(caught.value) == (
-        "policy is 'srong'.\n  Expected: one of none, standard, letters, crops, scales, strong\n  Fix: did you mean 'strong'?"
+        "policy is 'srong'.\n  Expected: one of none, standard, letters, crops, scales, mosaic, strong\n  Fix: did you mean 'strong'?"
     )
 
 

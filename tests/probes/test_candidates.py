@@ -67,6 +67,12 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
             "  Fix: add --views 4.",
         ),
         (
+            {"views": ["4"], "policies": ["standard", "mosaic"]},
+            "--policies mosaic: a mosaic shows four images, and each is judged by itself.\n"
+            "  Expected: a policy whose views show one image\n"
+            "  Fix: use --policies scales.",
+        ),
+        (
             {"views": ["four"]},
             "--views has 'four'.\n  Expected: whole numbers, 1 or more\n  Fix: --views 1,4,8",
         ),

@@ -179,6 +179,18 @@ def test_only_objects_are_suppressed(head: str, data: dict[str, Any]) -> None:
     )
 
 
+@pytest.mark.parametrize("task", ["classification", "multilabel"])
+def test_mosaics_are_for_objects(task: str) -> None:
+    recipe = Recipe(data=DataSettings(task=task), stages=(Stage(views=4, policy="mosaic"),))
+    with pytest.raises(SettingError) as problem:
+        check_recipe(recipe, source="a.toml")
+    assert str(problem.value) == (
+        f"a.toml: stage 1: policy = mosaic with task = {task}: a mosaic shows four images, each with its own answer.\n"
+        "  Expected: policy = mosaic only with task = detection\n"
+        "  Fix: use policy = scales, or standard."
+    )
+
+
 def test_objects_take_no_metadata_and_must_have_boxes() -> None:
     assert message_of({**OBJECTS, "metadata": "weight"}, head="detector") == (
         "a.toml: metadata = weight has no effect: the task is detection.\n"

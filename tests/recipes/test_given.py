@@ -8,9 +8,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from tlkit.api.arguments import plan_views
 from tlkit.cli.options import settings_options
+from tlkit.errors import SettingError
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
-from tlkit.recipes.given import collect_settings, list_words
+from tlkit.recipes.given import collect_settings, list_words, refuse_mosaics
 
 
 def test_only_what_differs_from_the_default_is_named() -> None:
@@ -40,3 +42,16 @@ def test_the_words_give_the_settings_back(settings: Any) -> None:
 
     CliRunner().invoke(command, list_words(settings), catch_exceptions=False)
     assert given == [settings]
+
+
+def test_mosaics_are_refused_where_one_image_is_judged() -> None:
+    refuse_mosaics("scales", "--policy")
+    refuse_mosaics(None, "--policy")
+    with pytest.raises(SettingError) as refusal:
+        plan_views(3, "mosaic")
+    assert str(refusal.value) == (
+        "--policy mosaic: a mosaic shows four images, and each is judged by itself.\n"
+        "  Expected: a policy whose views show one image\n"
+        "  Fix: use --policy scales."
+    )
+    assert plan_views(3, "mosaic", for_training=True).policy == "mosaic"

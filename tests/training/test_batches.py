@@ -69,19 +69,32 @@ def test_order_and_views_follow_from_seed_and_epoch_alone() -> None:
 
 def test_all_cached_views_are_drawn_over_the_epochs() -> None:
     plan = EpochPlan(num_images=40, batch_size=8, num_views=3, seed=0)
-    counts = np.bincount(np.concatenate([plan.draw(epoch)[1] for epoch in range(30)]), minlength=3)
+    counts = np.bincount(np.concatenate([view for epoch in range(30) for view in plan.draw(epoch)[1]]), minlength=3)
     assert counts.min() > 300
 
 
 def test_without_a_cache_every_epoch_asks_for_a_new_view() -> None:
     plan = EpochPlan(num_images=4, batch_size=2, num_views=0, seed=0)
-    assert [set(plan.draw(epoch)[1].tolist()) for epoch in range(3)] == [{1}, {2}, {3}]
+    assert [set(np.concatenate(plan.draw(epoch)[1]).tolist()) for epoch in range(3)] == [{1}, {2}, {3}]
+
+
+def test_few_images_are_shown_several_times_in_an_epoch_in_other_views() -> None:
+    plan = EpochPlan(num_images=5, batch_size=4, num_views=0, seed=0, num_passes=3)
+    batches = list_batches(make_batches(plan), 1)
+    assert [len(answers) for _, answers in batches] == [4, 4, 4, 3]
+    shown = [tuple(each) for inputs, _ in batches for each in inputs]
+    assert sorted(shown) == [(image, view) for image in range(5) for view in (4, 5, 6)]
+    assert shown[:5] != shown[5:10] != shown[10:]
+    cached = dataclasses.replace(plan, num_views=9)
+    views = np.concatenate(cached.draw(0)[1])
+    assert len(set(views.tolist())) > 3
+    assert all(answers == [image for image, _ in inputs] for inputs, answers in list_batches(make_batches(cached), 0))
 
 
 def test_validation_keeps_the_order_and_the_pictures_as_they_are() -> None:
     order, views = EpochPlan(num_images=5, batch_size=2, num_views=1, seed=None).draw(9)
     assert np.concatenate(order).tolist() == [0, 1, 2, 3, 4]
-    assert not views.any()
+    assert not np.concatenate(views).any()
 
 
 def list_mixes(batches: Batches, epoch: int) -> list[list[Any]]:

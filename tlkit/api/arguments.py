@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 from tlkit.errors import SettingError
 from tlkit.places.packed.patterns import is_packed
 from tlkit.places.place import is_place, parse_place, place_text, without_secrets
-from tlkit.recipes.given import check_policy
+from tlkit.recipes.given import check_policy, refuse_mosaics
 from tlkit.recipes.settings import Stage
 from tlkit.reports.console import Console
 
@@ -189,13 +189,15 @@ def written(console: Console | None, name: str, **outputs: Place | None) -> Iter
         yield paths
 
 
-def plan_views(num_views: int, policy: str | None, *, seed: int = 0) -> ViewPlan:
+def plan_views(num_views: int, policy: str | None, *, seed: int = 0, for_training: bool = False) -> ViewPlan:
     """Return the requested views of each image.
 
     Raises:
-        SettingError: The policy has no effect with a single view.
+        SettingError: The policy has no effect with a single view, or is one for training alone.
     """
     check_policy(num_views, policy)
+    if not for_training:
+        refuse_mosaics(policy, "--policy")
     from tlkit.data.views import ViewPlan
 
     return ViewPlan(policy or Stage.policy, num_views, seed)

@@ -117,7 +117,8 @@ def _plan_features(
     chosen = collect_sections(settings)
     stage = fill_views(chosen["data"].task, given_settings(Stage, settings))
     head = chosen["head"] if given_settings(HeadSettings, settings) else None
-    views = plan_views(stage.get("views", Stage.views), stage.get("policy"), seed=chosen["training"].seed)
+    num_views, policy = stage.get("views", Stage.views), stage.get("policy")
+    views = plan_views(num_views, policy, seed=chosen["training"].seed, for_training=True)
     return PrecomputeOptions(boundary, head, views, ray), {
         "data_settings": chosen["data"],
         "backbone_settings": chosen["backbone"],

@@ -20,7 +20,7 @@ from tlkit.models.networks import NETWORK_FORMATS, PREDICTION_ENGINES
 from tlkit.places.place import is_place, without_secrets
 from tlkit.recipes import SECTIONS, Stage
 from tlkit.recipes.given import setting_flag, setting_parameter
-from tlkit.recipes.settings import OPEN_PRECISIONS, POLICIES, PRECISIONS
+from tlkit.recipes.settings import MOSAIC, OPEN_PRECISIONS, POLICIES, PRECISIONS
 from tlkit.recipes.task_defaults import list_other_defaults
 from tlkit.reports.console import Console, announce_waits
 
@@ -208,7 +208,7 @@ def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     policy = click.option(
         "--policy",
-        type=click.Choice(POLICIES[1:]),
+        type=click.Choice([policy for policy in POLICIES[1:] if policy != MOSAIC]),
         help=f"Augmentation policy for the other views, preferably that of the training (default: {Stage.policy}).",
     )
     decorated: Callable[..., Any] = views(policy(function))

@@ -17,6 +17,7 @@ from tlkit.backbones.weights import check_weights
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
+from tlkit.data.mosaics import has_mosaics
 from tlkit.data.parts import Part, check_part_settings, read_part
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.distribution.cluster import check_cluster, opened_cluster
@@ -28,6 +29,7 @@ from tlkit.features.trunk_notes import TrunkRequest, find_note
 from tlkit.features.trunks import open_trunk
 from tlkit.places.cache_root import default_cache_root
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, make_sections, resolve_backbone
+from tlkit.recipes.checks import check_mosaics
 from tlkit.reports.console import Console
 from tlkit.runs.preparation import print_images
 from tlkit.training.first_model import fetch_weights
@@ -116,6 +118,13 @@ def ensure_dataset_features(
     """
     check_cluster(options.ray, backbone_settings.devices)
     head, views = options.head, options.views
+    check_mosaics(views.policy, data_settings.task, where="--policy")
+    if options.part and has_mosaics(views.policy):
+        raise SettingError(
+            f"--policy {views.policy} with --part: a mosaic shows images of other parts.",
+            expected="views of one image with --part",
+            fix="use --policy scales, or leave out --part.",
+        )
     backbone = resolve_backbone(backbone_settings)
     boundary = check_boundary(backbone.entry, options.boundary)
     if head and boundary != TOP:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,7 @@ class Policy:
         grey_chance: Probability, 0..1, of removing all colour.
         erase_chance: Probability, 0..1, of covering a rectangle with grey.
         erase_area_fraction: Minimum and maximum fraction of the output that the rectangle covers.
+        mosaic_chance: Probability, 0..1, that a view shows four images: see `tlkit.data.mosaics`.
     """
 
     crop_area_fraction: tuple[float, float]
@@ -47,6 +49,7 @@ class Policy:
     grey_chance: float = 0.0
     erase_chance: float = 0.0
     erase_area_fraction: tuple[float, float] = (0.02, 0.2)
+    mosaic_chance: float = 0.0
 
 
 POLICIES = {
@@ -56,6 +59,7 @@ POLICIES = {
     ),
     "crops": Policy(crop_area_fraction=(0.35, 1.0), crop_aspect=4 / 3),
     "scales": Policy(crop_area_fraction=(0.2, 2.0), crop_aspect=4 / 3, colour=0.3),
+    "mosaic": Policy(crop_area_fraction=(0.2, 2.0), crop_aspect=4 / 3, colour=0.3, mosaic_chance=0.5),
     "strong": Policy(
         crop_area_fraction=(0.4, 1.0),
         crop_aspect=4 / 3,
@@ -70,7 +74,7 @@ POLICIES = {
 `standard` is mild, for a pretrained backbone; `letters` is for digits, letters and signs, which must not be mirrored;
 `crops` is the common policy for training from random weights (scale and aspect: Szegedy et al. 2015, arXiv:1409.4842)
 and cheap to compute; `scales` is for objects, which come in any size (large-scale jitter: Ghiasi et al. 2021,
-arXiv:2012.07177); `strong` is for little data.
+arXiv:2012.07177); `mosaic` is the same, but half of the views show four images; `strong` is for little data.
 """
 
 
@@ -189,9 +193,17 @@ def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None
     ranges = _find_policy(policy)
     if ranges is None or index == 0:
         return None
-    digest = hashlib.sha256(f"{policy}.{POLICY_VERSION}/{seed}/{sha256}/{index}".encode()).digest()
+    return draw_within(ranges, seed_draws(f"{policy}.{POLICY_VERSION}/{seed}/{sha256}/{index}"))
+
+
+def seed_draws(text: str) -> Callable[[], float]:
+    """Return a source of numbers, 0 <= x < 1, that depend on a text alone."""
     # Only Python's random() guarantees the same numbers in every version.
-    draw = random.Random(int.from_bytes(digest)).random
+    return random.Random(int.from_bytes(hashlib.sha256(text.encode()).digest())).random
+
+
+def draw_within(ranges: Policy, draw: Callable[[], float]) -> View:
+    """Return a view within the ranges of a policy, from numbers drawn uniformly from 0..1."""
     crop = _draw_box(draw(), draw(), draw(), draw(), ranges.crop_area_fraction, ranges.crop_aspect)
     flip = draw() < ranges.flip_chance
     angle_degrees = ranges.angle_degrees * (2 * draw() - 1)

@@ -131,7 +131,7 @@ class FeatureWorkers:
 
 def _describe_job(cache: FeatureCache, requested: RequestedRows, engine: Engine) -> FeatureJob:
     spec = cache.spec
-    loader = ViewLoader(requested.views, requested.manifest.grey, spec.image_size, spec.fit)
+    loader = requested.make_loader(spec.image_size, spec.fit)
     return FeatureJob(EngineParcel.pack(engine), loader, spec.dtype, requested.views.num_views)
 
 

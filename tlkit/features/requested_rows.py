@@ -14,7 +14,8 @@ from tlkit.data.deep_grey import hash_grey
 from tlkit.data.image_file import ImageFile
 from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SkippedFile
-from tlkit.data.views import ViewPlan
+from tlkit.data.mosaics import TILE_FIT, draw_mosaic, hash_companions, list_companions
+from tlkit.data.views import View, ViewPlan
 from tlkit.features.cache import FeatureCache, RowKey
 from tlkit.features.extract import LoadFailure
 from tlkit.outputs import GreyRange
@@ -45,12 +46,14 @@ class ViewLoader:
         grey: The data set's ranges for deep grey.
         image_size: (height, width) of each view in pixels.
         fit: How an image is resized to it.
+        companions: The images of which mosaics are made, if the policy has any.
     """
 
     views: ViewPlan
     grey: tuple[GreyRange, ...]
     image_size: tuple[int, int]
     fit: str
+    companions: tuple[ImageRecord, ...] = ()
 
     def load(self, path: Path, sha256: str, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
         """Read a file and render some of its views: each uint8 (height, width, 3), RGB, 0..255.
@@ -58,12 +61,30 @@ class ViewLoader:
         Raises:
             LoadFailure: The file is gone, unusable, or has changed since it was checked.
         """
-        drawn = [self.views.draw(sha256, index) for index in indices]
         try:
             image = ImageFile.read(path, self.grey, expected_sha256=sha256)
-            return [image.render(image_size=self.image_size, fit=self.fit, view=view) for view in drawn]
+            return [self._render(image, sha256, index) for index in indices]
         except UnusableImage as unusable:
             raise LoadFailure(unusable.reason) from unusable
+
+    def _render(self, image: ImageFile, sha256: str, index: int) -> NDArray[np.uint8]:
+        """Return a view of an image, which may be a mosaic of it and others."""
+        policy, seed, num_companions = self.views.policy, self.views.seed, len(self.companions)
+        mosaic = draw_mosaic(policy, seed=seed, sha256=sha256, index=index, num_companions=num_companions)
+        if mosaic is None:
+            return image.render(image_size=self.image_size, fit=self.fit, view=self.views.draw(sha256, index))
+
+        def render_tile(companion: int | None, view: View, size: tuple[int, int]) -> NDArray[np.uint8]:
+            shown = image if companion is None else self._read_companion(self.companions[companion])
+            return shown.render(image_size=size, fit=TILE_FIT, view=view)
+
+        return mosaic.render(self.image_size, render_tile)
+
+    def _read_companion(self, record: ImageRecord) -> ImageFile:
+        try:
+            return ImageFile.read(record.path, self.grey, expected_sha256=record.sha256)
+        except UnusableImage as unusable:
+            raise LoadFailure(f"its mosaic needs {record.path}: {unusable.reason}") from unusable
 
 
 class RequestedRows:
@@ -75,6 +96,7 @@ class RequestedRows:
         manifest: The data set.
         views: The views of the training images.
         keys: The names of the views, in order.
+        companions: The images of which mosaics are made, if the policy has any.
         files: One record per distinct file, in the order of the table.
         number_of: Place in `files`, by sha256.
     """
@@ -84,7 +106,10 @@ class RequestedRows:
         self.views = views
         # Pixels of deep grey also depend on the data set's ranges.
         suffix = f"/{hash_grey(manifest.grey)}" if manifest.grey else ""
-        self.keys = tuple(map("{}{}".format, views.keys(), [suffix] * views.num_views))
+        self.companions = list_companions(manifest, views.policy)
+        others = hash_companions(self.companions)
+        names = [f"{key}/{others}" if index and others else key for index, key in enumerate(views.keys())]
+        self.keys = tuple(f"{name}{suffix}" for name in names)
         self.files: list[ImageRecord] = []
         self.number_of: dict[str, int] = {}
         num_views: list[int] = []
@@ -138,6 +163,10 @@ class RequestedRows:
         for number, views in groupby(rows, key=lambda row: int(row[0])):
             yield [RowKey(self.files[number].sha256, self.keys[index]) for _, index in views]
 
+    def make_loader(self, image_size: tuple[int, int], fit: str) -> ViewLoader:
+        """Return what renders the views at a size."""
+        return ViewLoader(self.views, self.manifest.grey, image_size, fit, self.companions)
+
     def load(self, rows: Sequence[RowKey], *, image_size: tuple[int, int], fit: str) -> list[NDArray[np.uint8]]:
         """Read a file and render the views of its rows: each uint8 (height, width, 3), RGB, 0..255.
 
@@ -145,5 +174,5 @@ class RequestedRows:
             LoadFailure: The file is gone, unusable, or has changed since it was checked.
         """
         record = self.files[self.number_of[rows[0].sha256]]
-        loader = ViewLoader(self.views, self.manifest.grey, image_size, fit)
+        loader = self.make_loader(image_size, fit)
         return loader.load(record.path, record.sha256, [self.keys.index(row.view) for row in rows])

@@ -23,6 +23,7 @@ from tlkit.recipes import (
     check_recipe,
     resolve_backbone,
 )
+from tlkit.recipes.given import refuse_mosaics
 
 
 @dataclass(frozen=True)
@@ -135,6 +136,8 @@ def _list_views(requested: ComparisonRequest, seed: int) -> list[ViewPlan]:
         build_settings(Stage, {"policy": policy}, "--policies:").policy
         for policy in requested.policies or [Stage().policy]
     ]
+    for policy in policies:
+        refuse_mosaics(policy, "--policies")
     return [
         ViewPlan(policy, number, seed) if number > 1 else PICTURE_ITSELF
         for number, policy in itertools.product(numbers, policies)

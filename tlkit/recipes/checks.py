@@ -8,7 +8,7 @@ from tlkit.heads import DETECTOR, SEGMENTER, join_kinds
 from tlkit.metadata.columns import parse_metadata
 from tlkit.outputs import DETECTION, SEGMENTATION
 from tlkit.recipes.defaults import list_cycle_ends
-from tlkit.recipes.settings import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.recipes.settings import MOSAIC, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.tasks import find_task
 
 
@@ -71,6 +71,7 @@ def _check_objects(recipe: Recipe, source: str) -> None:
             fix="leave out --precision.",
         )
     for number, stage in enumerate(recipe.stages, start=1):
+        check_mosaics(stage.policy, recipe.data.task, where=f"{source}: stage {number}")
         for name in ("mixup", "cutmix"):
             if has_objects and getattr(stage, name):
                 raise _without_effect(
@@ -79,6 +80,22 @@ def _check_objects(recipe: Recipe, source: str) -> None:
                     f"the task is {recipe.data.task}, whose pictures are not mixed",
                     "task = classification",
                 )
+
+
+def check_mosaics(policy: str, task: str, *, where: str) -> None:
+    """Raise SettingError if views of several images are made for a task that learns one answer for an image.
+
+    Args:
+        policy: The policy of the views.
+        task: What is predicted.
+        where: The place of the setting, for the message.
+    """
+    if policy == MOSAIC and not find_task(task).lists_objects:
+        raise SettingError(
+            f"{where}: policy = {policy} with task = {task}: a mosaic shows four images, each with its own answer.",
+            expected=f"policy = {policy} only with task = {DETECTION}",
+            fix="use policy = scales, or standard.",
+        )
 
 
 def _check_places_head(kind: str, task: str, source: str) -> None:

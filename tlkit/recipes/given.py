@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from tlkit.errors import SettingError, name_fix
 from tlkit.recipes.fields import as_word
 from tlkit.recipes.reading import build_settings
-from tlkit.recipes.settings import SECTIONS
+from tlkit.recipes.settings import MOSAIC, SECTIONS
 from tlkit.recipes.task_defaults import make_sections
 
 
@@ -133,4 +133,22 @@ def check_policy(views: int, policy: str | None) -> None:
             f"--policy {policy} has no effect without --views: the only view is the image itself.",
             expected="--policy only with --views of 2 or more",
             fix="add --views 4, or leave out --policy.",
+        )
+
+
+def refuse_mosaics(policy: str | None, option: str) -> None:
+    """Refuse views that show several images where each image is asked about by itself.
+
+    Args:
+        policy: The policy.
+        option: The option that gives it, for the message.
+
+    Raises:
+        SettingError: Its views are mosaics.
+    """
+    if policy == MOSAIC:
+        raise SettingError(
+            f"{option} {policy}: a mosaic shows four images, and each is judged by itself.",
+            expected="a policy whose views show one image",
+            fix=f"use {option} scales.",
         )

@@ -36,7 +36,8 @@ from tlkit.recipes.fields import (
 from tlkit.recipes.origin import Inputs, MadeBy
 
 FITS = ("squash", "crop", "pad")
-POLICIES = ("none", "standard", "letters", "crops", "scales", "strong")
+MOSAIC = "mosaic"
+POLICIES = ("none", "standard", "letters", "crops", "scales", MOSAIC, "strong")
 BATCH_NORM_MODES = ("frozen", "affine", "train")
 BOX_LOSSES = ("mse", "huber", "ciou")
 SCHEDULES = ("constant", "step", "cosine", "restarts", "one-cycle")
@@ -235,7 +236,7 @@ class Stage:
     views: int = setting(1, "Cached views per training image; view 0 is the image itself.", rule=AT_LEAST_ONE)
     policy: str = setting(
         "standard",
-        "Augmentation policy for the other views: none, standard, letters (no mirroring), crops, scales (for objects) or strong.",
+        "Augmentation policy for the other views: none, standard, letters (no mirroring), crops, scales, mosaic or strong.",
         choices=POLICIES,
     )
     mixup: float = setting(

@@ -40,6 +40,7 @@ class TaskDefaults:
         head: Of a stage that trains the head alone.
         unfrozen: Of a stage that trains layers of the backbone, too.
         scratch: Of a stage that trains random weights.
+        least_shown: Images of an epoch: if there are fewer, each is shown several times, in other views.
     """
 
     sections: Mapping[str, Given] = field(default_factory=dict)
@@ -47,6 +48,7 @@ class TaskDefaults:
     head: StageDefaults = HEAD_DEFAULTS
     unfrozen: StageDefaults = UNFROZEN_DEFAULTS
     scratch: StageDefaults = SCRATCH_DEFAULTS
+    least_shown: int = 0
 
 
 ONE_ANSWER = TaskDefaults()
@@ -60,6 +62,7 @@ _TASK_DEFAULTS = {
         head=StageDefaults("head", epochs=30, batch_size=8, lr=2e-3, lr_ratio=1.0, patience=0),
         unfrozen=StageDefaults("unfreeze-{}", epochs=12, batch_size=8, lr=5e-4, lr_ratio=2.0, patience=0),
         scratch=StageDefaults("from-scratch", epochs=60, batch_size=8, lr=2e-3, lr_ratio=1.0, patience=0),
+        least_shown=120,
     ),
     SEGMENTATION: TaskDefaults(
         sections={

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.data.box_views import place_objects
-from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.data.views import View, ViewPlan
-from tlkit.inference.scoring import load_record_views
+from tlkit.data.manifest import Manifest
+from tlkit.data.mosaics import list_companions
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import Recipe
 from tlkit.reports.figures import draw_contact_sheet
 from tlkit.reports.frames import Mark, choose_colour, draw_marks
 from tlkit.tasks import find_task
-from tlkit.tasks.objects import make_object_rows
+from tlkit.training.held_images import HeldImages
+from tlkit.training.targets import ViewDrawer, place_view_objects
 
 NUM_SHEET_IMAGES = 4
 NUM_SHEET_VIEWS = 6
+_MAX_HELD_BYTES = 2**28
 
 
 def find_shown_policy(recipe: Recipe) -> str:
@@ -39,30 +39,24 @@ def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe)
     policy = find_shown_policy(recipe)
     num_views = NUM_SHEET_VIEWS if policy != "none" else 1
     train = manifest.in_split("train")
-    chosen = [train[number] for number in np.linspace(0, len(train) - 1, min(NUM_SHEET_IMAGES, len(train)), dtype=int)]
+    numbers = np.linspace(0, len(train) - 1, min(NUM_SHEET_IMAGES, len(train)), dtype=int).tolist()
+    views = ViewDrawer(train, spec, policy, recipe.training.seed, list_companions(manifest, policy))
+    held = HeldImages(spec, _MAX_HELD_BYTES)
     images, captions = [], []
-    for record in chosen:
-        views = ViewPlan(policy, num_views, recipe.training.seed)
-        seen = load_record_views(record, spec, [views.draw(record.sha256, index) for index in range(num_views)])
-        images += _frame_objects(record, spec, views, seen) if task.lists_objects else seen
+    for number in numbers:
+        record = train[number]
+        seen = [held.load_view(views, number, index) for index in range(num_views)]
+        images += _frame_objects(views, number, seen) if task.lists_objects else seen
         answer = task.describe_answer(record.answer) if task.has_objects else record.answer
         captions += [answer, *(f"{policy} view {index}" for index in range(1, num_views))]
     draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)
 
 
-def _frame_objects(
-    record: ImageRecord, spec: BundleSpec, views: ViewPlan, seen: Sequence[NDArray[np.uint8]]
-) -> list[NDArray[np.uint8]]:
+def _frame_objects(views: ViewDrawer, number: int, seen: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
     """Return views of an image, uint8 (height, width, 3) each, with its objects but for those to be ignored."""
     framed = []
     for index, pixels in enumerate(seen):
-        placed = place_objects(
-            make_object_rows(record.answer, spec.class_names),
-            views.draw(record.sha256, index) or View(),
-            picture_size=(record.height, record.width),
-            image_size=spec.image_size,
-            fit=spec.fit,
-        )
+        placed = place_view_objects(views, number, index)
         learnt = placed[placed[:, 5] == 0]
         marks = []
         for (left, top, right, bottom), label in zip(learnt[:, :4].clip(0, 1).tolist(), learnt[:, 4], strict=True):

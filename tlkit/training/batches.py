@@ -69,11 +69,12 @@ class EpochPlan:
     """Draws order, views and mixing of an epoch.
 
     Attributes:
-        num_images: Images in an epoch.
+        num_images: Number of images.
         batch_size: Maximum number of images in a batch.
-        num_views: Cached views to draw from; 0 for a fresh view in every epoch (view number epoch + 1).
+        num_views: Cached views to draw from; 0 for a fresh view each time (view number 1 in the first pass, and so on).
         seed: Seed of the stage; None keeps the order and view 0 without mixing, as in validation.
         mixing: How images are mixed, if they are.
+        num_passes: How often each image is shown in an epoch, in a view drawn each time.
     """
 
     num_images: int
@@ -81,24 +82,35 @@ class EpochPlan:
     num_views: int
     seed: int | None
     mixing: Mixing = NO_MIXING
+    num_passes: int = 1
+
+    @property
+    def num_shown(self) -> int:
+        """Number of images in an epoch, each as often as it is shown."""
+        return self.num_images * self.num_passes
 
     @property
     def num_batches(self) -> int:
         """Number of batches in an epoch, the minimum for the batch size."""
-        return -(-self.num_images // self.batch_size)
+        return -(-self.num_shown // self.batch_size)
 
-    def draw(self, epoch: int) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
-        """Return the images of each batch, and the view of each image (num_images,)."""
+    def draw(self, epoch: int) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+        """Return the images of each batch, and their views."""
         order = np.arange(self.num_images)
         views = np.zeros(self.num_images, dtype=np.int64)
         if self.seed is not None:
             generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
-            order = generator.permutation(self.num_images)
-            if self.num_views:
-                views = generator.integers(self.num_views, size=self.num_images)
-            else:
-                views += epoch + 1
-        return np.array_split(order, self.num_batches), views
+            first = epoch * self.num_passes
+            passes = [self._draw_pass(first + number, generator) for number in range(self.num_passes)]
+            order, views = map(np.concatenate, zip(*passes, strict=True))
+        return np.array_split(order, self.num_batches), np.array_split(views, self.num_batches)
+
+    def _draw_pass(self, number: int, generator: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the order of the images in a pass, counted from 0 over all epochs, and their views."""
+        order = generator.permutation(self.num_images)
+        if not self.num_views:
+            return order, np.full(self.num_images, number + 1)
+        return order, generator.integers(self.num_views, size=self.num_images)[order]
 
     def draw_mix(self, epoch: int, sizes: Sequence[int]) -> Mix | None:
         """Return the mixing partners for batches of these sizes, in training order; None without mixing."""
@@ -212,7 +224,7 @@ class Batches:
 
     @property
     def num_images(self) -> int:
-        """Images in an epoch."""
+        """Number of images."""
         return self.plan.num_images
 
     @property
@@ -229,13 +241,14 @@ class Batches:
         def prepare(start: int) -> Block:
             chosen = batches[start : start + self.inputs.batches_at_once]
             images = np.concatenate(chosen)
-            table, rows = self.inputs.take(images, views[images])
+            drawn = np.concatenate(views[start : start + len(chosen)])
+            table, rows = self.inputs.take(images, drawn)
             around = edges[start : start + len(chosen) + 1]
             return Block(
                 ops.convert_to_tensor(table),
                 rows.astype(np.int32),
                 self.metadata[images],
-                self.read_targets(images, views[images]),
+                self.read_targets(images, drawn),
                 self.weights[images],
                 (around - around[0]).astype(np.int32),
                 mix.part(slice(around[0], around[-1])) if mix else None,

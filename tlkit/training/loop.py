@@ -230,7 +230,9 @@ def _run_epoch(
     course = Course(stage, data.train.num_batches)
     first = epoch * data.train.num_batches
     meter, last = Meter(data.outputs), LastBatches()
-    with callbacks.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
+    with callbacks.epoch_progress(
+        f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.plan.num_shown
+    ) as advance:
         for block in data.train.epoch(epoch):
             for batches in sizer.split_steps(block.num_batches):
                 factors = [course.factor(first + number) for number in range(batches.start, batches.stop)]

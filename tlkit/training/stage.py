@@ -150,6 +150,9 @@ def open_stage(classifier: Classifier, model: StageModel, plan: StagePlan, run: 
         open_stage_inputs(classifier, plan, run) as inputs,
         graph_precision(run.recipe.training_precision),
     ):
+        shown = inputs.data.train.plan
+        if shown.num_passes > 1:
+            run.console.say(f"Each epoch shows the {shown.num_images} training images {shown.num_passes} times.")
         yield inputs
 
 

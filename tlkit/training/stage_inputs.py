@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import PIXELS
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
-from tlkit.data.views import draw_view
+from tlkit.data.mosaics import NUM_TILES, list_companions
 from tlkit.devices import read_input_memory
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.trunks import take_trunk
@@ -23,6 +24,7 @@ from tlkit.models.classifier import Classifier
 from tlkit.models.predictor import to_deviations
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import ResolvedStage
+from tlkit.recipes.task_defaults import find_task_defaults
 from tlkit.runtime import read_free_memory
 from tlkit.tasks import find_task
 from tlkit.training.batches import (
@@ -80,10 +82,15 @@ def open_stage_inputs(classifier: Classifier, plan: StagePlan, run: Run) -> Iter
     stage, training = plan.stage, run.recipe.training
     if plan.boundary == PIXELS:
         records = {split: run.manifest.in_split(split) for split in ("train", "validation")}
+        companions = list_companions(run.manifest, stage.policy)
         held = _share_memory(classifier.spec, num_validation_images=len(records["validation"]))
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
             inputs: dict[str, Inputs] = {
-                split: ReadInputs(_make_pixel_reader(chosen, held[split], stage.policy, training.seed, pool))
+                split: ReadInputs(
+                    _make_pixel_reader(
+                        ViewDrawer(chosen, classifier.spec, stage.policy, training.seed, companions), held[split], pool
+                    )
+                )
                 for split, chosen in records.items()
             }
             yield StageInputs(
@@ -132,12 +139,13 @@ def join_stage_data(
     manifest, training = run.manifest, run.recipe.training
     answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
-    task = find_task(spec.task)
-    has_boxes = task.has_objects and not task.has_masks
+    has_boxes = find_task(spec.task).lists_objects
+    companions = list_companions(manifest, plan.stage.policy)
     most_objects = max(each.shape[1] for each in answers.values()) if has_boxes else 0
+    most_objects *= NUM_TILES if companions else 1
     target_readers: dict[str, TargetReader] = {}
     for split, chosen in records.items():
-        drawer = ViewDrawer(chosen, spec, plan.stage.policy, training.seed)
+        drawer = ViewDrawer(chosen, spec, plan.stage.policy, training.seed, companions)
         cached = (num_views if split == "train" else 1) if num_views else 0
         target_readers[split] = _make_targets(answers[split], drawer, most_objects, num_cached=cached)
     metadata = {
@@ -151,6 +159,7 @@ def join_stage_data(
                 num_views,
                 seed,
                 mixing=Mixing(plan.stage.mixup, plan.stage.cutmix),
+                num_passes=count_passes(len(records["train"]), spec.task),
             ),
             inputs["train"],
             target_readers["train"],
@@ -166,6 +175,11 @@ def join_stage_data(
         ),
         outputs=spec.outputs,
     )
+
+
+def count_passes(num_images: int, task: str) -> int:
+    """Return how often each training image is shown in an epoch, so that an epoch of few images has enough steps."""
+    return max(1, -(-find_task_defaults(task).least_shown // max(1, num_images)))
 
 
 def _make_targets(answers: NDArray[Any], views: ViewDrawer, most_objects: int, *, num_cached: int) -> TargetReader:
@@ -208,16 +222,11 @@ def _share_memory(spec: BundleSpec, *, num_validation_images: int) -> dict[str, 
     return {"train": HeldImages(spec, allowed - needed), "validation": HeldImages(spec, needed)}
 
 
-def _make_pixel_reader(
-    records: tuple[ImageRecord, ...], held: HeldImages, policy: str, seed: int, pool: ThreadPoolExecutor
-) -> InputReader:
+def _make_pixel_reader(drawer: ViewDrawer, held: HeldImages, pool: ThreadPoolExecutor) -> InputReader:
     """Return a reader of images, uint8 (n, height, width, 3), 0..255, each in the requested view."""
 
-    def load(record: ImageRecord, index: int) -> NDArray[np.uint8]:
-        return held.load(record, draw_view(policy, seed=seed, sha256=record.sha256, index=index))
-
     def read(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
-        chosen = [records[image] for image in images]
-        return np.stack(list(pool.map(load, chosen, views.tolist())))
+        load = partial(held.load_view, drawer)
+        return np.stack(list(pool.map(load, images.tolist(), views.tolist())))
 
     return read

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tlkit.data.box_views import place_box, place_objects
 from tlkit.data.manifest import ImageRecord
 from tlkit.data.mask_views import place_mask
+from tlkit.data.mosaics import TILE_FIT, Mosaic, draw_mosaic
 from tlkit.data.views import View, draw_view
 from tlkit.models.spec import BundleSpec
 from tlkit.tasks.objects import NUM_OBJECT_VALUES, make_object_rows
@@ -88,16 +89,23 @@ class ViewDrawer:
         spec: Description of the model, with the size and the fit of its input.
         policy: The augmentation policy.
         seed: The run's seed.
+        companions: The images of which mosaics are made, if the policy has any.
     """
 
     records: Sequence[ImageRecord]
     spec: BundleSpec
     policy: str
     seed: int
+    companions: Sequence[ImageRecord] = ()
 
     def draw(self, image: int, index: int) -> View:
         """Return a view of an image, by their numbers."""
         return draw_view(self.policy, seed=self.seed, sha256=self.records[image].sha256, index=index) or View()
+
+    def draw_mosaic(self, image: int, index: int) -> Mosaic | None:
+        """Return a view of an image and others; None if the view is one of the image alone."""
+        sha256, num_companions = self.records[image].sha256, len(self.companions)
+        return draw_mosaic(self.policy, seed=self.seed, sha256=sha256, index=index, num_companions=num_companions)
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class ObjectTargets:
 
     Attributes:
         views: The views.
-        num_rows: Rows of an image, as many as the most objects of any.
+        num_rows: Rows of an image, as many as the most objects of any view.
     """
 
     views: ViewDrawer
@@ -138,19 +146,30 @@ class ObjectTargets:
 
     def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
         """Return the objects of the images in the views."""
-        spec = self.views.spec
         answers = np.zeros((len(images), self.num_rows, NUM_OBJECT_VALUES), np.float32)
         for row, (image, index) in enumerate(zip(images.tolist(), views.tolist(), strict=True)):
-            record = self.views.records[image]
-            placed = place_objects(
-                make_object_rows(record.answer, spec.class_names),
-                self.views.draw(image, index),
-                picture_size=(record.height, record.width),
-                image_size=spec.image_size,
-                fit=spec.fit,
-            )
+            placed = place_view_objects(self.views, image, index)
             answers[row, : len(placed)] = placed
         return leave_out_boxes(answers)
+
+
+def place_view_objects(views: ViewDrawer, image: int, index: int) -> NDArray[np.float32]:
+    """Return the objects in a view of an image, by their numbers, float32 (k, 6) as in `Targets`."""
+    spec, record = views.spec, views.records[image]
+
+    def place(shown: ImageRecord, view: View, image_size: tuple[int, int], fit: str) -> NDArray[np.float32]:
+        rows = make_object_rows(shown.answer, spec.class_names)
+        size = (shown.height, shown.width)
+        return place_objects(rows, view, picture_size=size, image_size=image_size, fit=fit)
+
+    mosaic = views.draw_mosaic(image, index)
+    if mosaic is None:
+        return place(record, views.draw(image, index), spec.image_size, spec.fit)
+
+    def place_tile(companion: int | None, view: View, size: tuple[int, int]) -> NDArray[np.float32]:
+        return place(record if companion is None else views.companions[companion], view, size, TILE_FIT)
+
+    return mosaic.place(spec.image_size, place_tile)
 
 
 @dataclass(frozen=True)
