@@ -129,15 +129,15 @@ def make_rare(manifest: Manifest, seed: int) -> Manifest:
     return dataclasses.replace(manifest, records=tuple(records))
 
 
-def open_views(path: Path, weights: str) -> CachedViews:
-    """Return the features of all images of a set in eight views each, computed where the cache lacks them."""
+def open_views(path: Path, weights: str, num_views: int = NUM_VIEWS) -> CachedViews:
+    """Return the features of all images of a set in their views, computed where the cache lacks them."""
     backbone = resolve_backbone(BackboneSettings(name="mobilenet_v2", weights=weights))
     manifest = read_divided(path, 0)
     records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
     features = ensure_features(
         dataclasses.replace(manifest, records=records),
         open_trunk(TrunkRequest(backbone, "none", TOP, 0), default_cache_root(), Console()),
-        FeatureRequest(backbone, TOP, ViewPlan("standard", NUM_VIEWS, 0)),
+        FeatureRequest(backbone, TOP, ViewPlan("standard", num_views, 0)),
         cache_root=default_cache_root(),
         console=Console(),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_the_conv_head_scores_every_place_of_the_map() -> None:
 def test_the_detector_finds_nothing_before_it_has_learnt() -> None:
     layout = MapLayout(((4, 4, 16), (2, 2, 8)))
     outputs = Outputs(DETECTION, 6, map_sizes=layout.sizes)
-    head = build_head("detector", feature_shape=(layout.width,), outputs=outputs, dropout=0.0, units=8, layout=layout)
+    head = build_head("detector", feature_shape=layout, outputs=outputs, dropout=0.0, units=8)
     features = np.random.default_rng(0).normal(size=(5, layout.width)).astype(np.float32)
     answers = np.asarray(head({"feature": features})["answer"])
     assert answers.shape == (5, *outputs.answer_shape) == (5, 20, 6)
@@ -67,3 +69,24 @@ def test_a_map_too_small_to_pool_is_refused_by_the_dense_head() -> None:
         "  Expected: a map of at least 2 x 2, which needs an image of at least 64 pixels with most backbones\n"
         "  Fix: use a larger --image-size, or --head linear."
     )
+
+
+@pytest.mark.parametrize("whiten", ["standard", "zca"])
+@pytest.mark.parametrize("kind", SHAPES)
+def test_a_whitened_head_has_fixed_layers_in_the_place_of_its_first_batch_norm(kind: str, whiten: str) -> None:
+    head = build_head(kind, feature_shape=SHAPES[kind], outputs=THREE_CLASSES, dropout=0.5, units=8, whiten=whiten)
+    fixed = [layer.name for layer in head.layers if layer.weights and not layer.trainable]
+    assert fixed == ["standardise", "whiten"][: 1 + (whiten == "zca")]
+    assert "norm_0" not in {layer.name for layer in head.layers}
+
+
+def test_a_feature_too_large_to_be_whitened_is_refused() -> None:
+    sizes: dict[str, Any] = {"feature_shape": (7, 7, 1280), "outputs": THREE_CLASSES, "dropout": 0.5, "units": 8}
+    with pytest.raises(BackboneError) as refused:
+        build_head("flat", whiten="pca", **sizes)
+    assert str(refused.value) == (
+        "whiten = pca, but the head's first layer has 62,720 inputs: their covariance is a matrix of 62,720 x 62,720.\n"
+        "  Expected: at most 4,096 inputs\n"
+        "  Fix: use --head linear, conv or dense, or --whiten standard."
+    )
+    assert build_head("flat", whiten="standard", **sizes).get_layer("standardise").input.shape == (None, 62_720)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import BackboneError
+from tlkit.metrics.whitenings import MAX_WHITENED, NONE, WITH_MATRIX
 from tlkit.segmentation.head import build_conv_segmenter
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from tlkit.tasks import Outputs
 
 LINEAR, DETECTOR, SEGMENTER = "linear", "detector", "segmenter"
+STANDARDISE, WHITEN = "standardise", "whiten"
+"""Layers of fixed weights at the input: (x - mean) / deviation, and a matrix; see `tlkit.training.whitening`."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class Head:
     Attributes:
         kind: Its name.
         summary: A short description.
-        build_body: Builds the layers between the feature and the last layer; called with the feature, dropout and
-            units. None for a head that answers at places.
+        build_body: Builds the layers between the feature and the last layer; called with the feature, dropout,
+            units and the whitening. None for a head that answers at places.
         pooling: The pooling of the backbone: "avg" for a vector, "none" for the feature map, or "maps" for several.
         finds_objects: Whether it answers at every cell of several maps: for any number of objects, or for a mask.
         sees_places: Whether its last layer sees positions in the map, which boxes require.
@@ -47,7 +50,7 @@ class Head:
 
     kind: str
     summary: str
-    build_body: Callable[[keras.KerasTensor, float, int], keras.KerasTensor] | None
+    build_body: Callable[[keras.KerasTensor, float, int, str], keras.KerasTensor] | None
     pooling: str = "none"
     sees_places: bool = False
     scores_places: bool = False
@@ -55,6 +58,11 @@ class Head:
     has_units: bool = False
     takes_any_size: bool = False
     finds_objects: bool = False
+
+    @property
+    def takes_one_feature(self) -> bool:
+        """Whether it takes a vector or one map, and not several maps."""
+        return not self.finds_objects
 
     @property
     def takes_metadata(self) -> bool:
@@ -65,26 +73,28 @@ class Head:
 def build_head(
     kind: str,
     *,
-    feature_shape: tuple[int, ...],
+    feature_shape: tuple[int, ...] | MapLayout,
     outputs: Outputs,
     metadata_width: int = 0,
     dropout: float,
     units: int,
-    layout: MapLayout | None = None,
+    whiten: str = NONE,
 ) -> keras.Model:
     """Build an untrained head.
 
     Args:
         kind: A key of `HEADS`.
         feature_shape: Without the batch axis: (channels,) for a pooled vector, (height, width, channels) for a map,
-            (width,) for several maps.
+            or how several maps lie in a vector.
         outputs: The outputs.
         metadata_width: Number of metadata values per image. They go through batch norm and a separate last layer, whose
             logits are added (the sum of two layers is one layer on both inputs), so that it can be trained first; see
             `metadata_part`.
         dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2.
         units: Width of the dense layers or number of filters; not used by a head without such a layer.
-        layout: How several maps lie in the feature, if it has several.
+        whiten: One of `tlkit.metrics.whitenings.WHITENINGS`: what fixed layers make of the feature, in place of the head's
+            first batch norm; the channels of a map are whitened, wherever they are. Until they are fitted, they change
+            nothing. Heads that find objects have none.
 
     Returns:
         A model from `feature`, float (batch, *feature_shape), and `metadata`, float (batch, metadata_width) if there
@@ -92,7 +102,7 @@ def build_head(
         fractions of the input, float32 (batch, 4): cx, cy, w, h, 0..1. Both are mappings by these names.
 
     Raises:
-        BackboneError: If the backbone's map is too small for the head's pooling.
+        BackboneError: If the backbone's map is too small for the head's pooling, or the feature too large to be whitened.
         ValueError: If this kind of head cannot learn boxes or take metadata.
     """
     import keras
@@ -103,7 +113,8 @@ def build_head(
         raise ValueError(f"Boxes need a head that keeps positions, {join_kinds('sees_places')}. Received: {kind!r}")
     if metadata_width and not head.takes_metadata:
         raise ValueError(f"The {kind} head has no layer that metadata could join.")
-    feature = keras.Input(feature_shape, name="feature")
+    layout = None if isinstance(feature_shape, tuple) else feature_shape
+    feature = keras.Input((layout.width,) if layout else feature_shape, name="feature")
     inputs = {"feature": feature}
     if head.build_body is None:
         from tlkit.detection.grid import NUM_BOX_VALUES
@@ -117,7 +128,7 @@ def build_head(
             num_classes = num_answers - NUM_BOX_VALUES
             answer = build_detector(maps, num_classes=num_classes, units=units, dropout=dropout)
         return keras.Model(inputs, {"answer": answer}, name="head")
-    x = head.build_body(feature, dropout, units)
+    x = head.build_body(feature, dropout, units, whiten)
     if head.scores_places:
         x = layers.Conv2D(outputs.num_answers, 3, padding="same", kernel_initializer="zeros", name="score_map")(x)
         predicted = {"answer": layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)}
@@ -172,22 +183,44 @@ def _build_last_layer(num_answers: int, name: str) -> keras.Layer:
     return layers.Dense(num_answers, kernel_initializer="zeros", name=name, dtype="float32")
 
 
-def _build_linear(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
+def _build_input_norm(feature: keras.KerasTensor, whiten: str) -> keras.KerasTensor:
+    """Build the fixed layers, whose weights training features determine."""
+    from keras import layers
+
+    x = layers.BatchNormalization(center=False, scale=False, trainable=False, name=STANDARDISE)(feature)
+    if whiten not in WITH_MATRIX:
+        return x
+    width = x.shape[-1]
+    if width > MAX_WHITENED:
+        raise BackboneError(
+            f"whiten = {whiten}, but the head's first layer has {width:,} inputs: their covariance is a matrix of "
+            f"{width:,} x {width:,}.",
+            expected=f"at most {MAX_WHITENED:,} inputs",
+            fix="use --head linear, conv or dense, or --whiten standard.",
+        )
+    return layers.Dense(width, use_bias=False, kernel_initializer="identity", trainable=False, name=WHITEN)(x)
+
+
+def _build_linear(feature: keras.KerasTensor, dropout: float, units: int, whiten: str) -> keras.KerasTensor:
     """Standardise the pooled vector; scale and shift would be redundant with the dense layer."""
     from keras import layers
 
-    x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="standardise")(feature)
+    if whiten == NONE:
+        x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name=STANDARDISE)(feature)
+    else:
+        x = _build_input_norm(feature, whiten)
     return layers.Dropout(dropout, name="dropout")(x)
 
 
-def _build_flat(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
+def _build_flat(feature: keras.KerasTensor, dropout: float, units: int, whiten: str) -> keras.KerasTensor:
     """Flatten the whole map, so that positions matter, as in digits."""
     from keras import layers
 
-    return layers.Dropout(dropout, name="dropout")(layers.Flatten(name="flatten")(feature))
+    x = layers.Flatten(name="flatten")(feature)
+    return layers.Dropout(dropout, name="dropout")(x if whiten == NONE else _build_input_norm(x, whiten))
 
 
-def _build_dense(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
+def _build_dense(feature: keras.KerasTensor, dropout: float, units: int, whiten: str) -> keras.KerasTensor:
     """Build the Fisheries head of the course notes: pool, norm, dropout p/4, then two dense layers with norm and
     dropout.
     """
@@ -200,7 +233,7 @@ def _build_dense(feature: keras.KerasTensor, dropout: float, units: int) -> kera
             fix="use a larger --image-size, or --head linear.",
         )
     x = layers.MaxPooling2D(name="pool")(feature)
-    x = layers.BatchNormalization(momentum=0.9, name="norm_0")(x)
+    x = layers.BatchNormalization(momentum=0.9, name="norm_0")(x) if whiten == NONE else _build_input_norm(x, whiten)
     x = layers.Dropout(dropout / 4, name="dropout_0")(x)
     x = layers.Flatten(name="flatten")(x)
     for number, rate in ((1, dropout), (2, dropout / 2)):
@@ -210,11 +243,14 @@ def _build_dense(feature: keras.KerasTensor, dropout: float, units: int) -> kera
     return x
 
 
-def _build_conv(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
+def _build_conv(feature: keras.KerasTensor, dropout: float, units: int, whiten: str) -> keras.KerasTensor:
     """Build two 3x3 convolutions at the map's resolution, so that the score map keeps the image's layout."""
     from keras import layers
 
-    x = layers.BatchNormalization(momentum=0.9, name="norm_0")(feature)
+    if whiten == NONE:
+        x = layers.BatchNormalization(momentum=0.9, name="norm_0")(feature)
+    else:
+        x = _build_input_norm(feature, whiten)
     for number in (1, 2):
         x = layers.Conv2D(units, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
         x = layers.BatchNormalization(momentum=0.9, name=f"norm_{number}")(x)

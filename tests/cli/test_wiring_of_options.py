@@ -42,8 +42,8 @@ DATA_WORDS = (
 BACKBONE = BackboneSettings("tiny", "random", 64, "crop", "float32", "keras", "float32", 3)
 BACKBONE_WORDS = "--image-size 64 --fit crop --feature-dtype float32 --engine keras --precision float32 --devices 3"
 NAME_WORDS = "--backbone tiny --weights random"
-HEAD = HeadSettings("conv", 0.2, 8)
-HEAD_WORDS = "--head conv --dropout 0.2 --units 8"
+HEAD = HeadSettings("conv", 0.2, 8, whiten="pca", whiten_floor=0.2)
+HEAD_WORDS = "--head conv --dropout 0.2 --units 8 --whiten pca --whiten-floor 0.2"
 TRAINING = TrainingSettings(7, 0.01, 0.1, 2.0, "ciou", 3.0, 0.2, "balanced", "affine")
 TRAINING_WORDS = (
     "--seed 7 --weight-decay 0.01 --label-smoothing 0.1 --focal 2 --box-loss ciou --box-weight 3 --class-weight balanced "
@@ -136,12 +136,14 @@ def test_devices_and_ray_do_not_go_together(run_cli: RunCli, words: str) -> None
 def test_options_of_compare(call: Call) -> None:
     arguments, settings = call(
         "tlkit.commands.compare.run_compare",
-        "compare data --backbones tiny,vgg16 --boundaries top,block4 --heads conv,flat --policies crops --views 1,4",
+        "compare data --backbones tiny,vgg16 --boundaries top,block4 --heads conv,flat --policies crops --views 1,4 --whiten pca",
         f"--out c.png --seed 7 {DATA_WORDS} {BACKBONE_WORDS}",
     )
     assert arguments == (Path("data"),)
     assert settings == {
-        "requested": ComparisonRequest(["tiny", "vgg16"], ["top", "block4"], ["conv", "flat"], ["crops"], ["1", "4"]),
+        "requested": ComparisonRequest(
+            ["tiny", "vgg16"], ["top", "block4"], ["conv", "flat"], ["crops"], ["1", "4"], ["pca"]
+        ),
         "data_settings": DATA,
         "backbone_settings": dataclasses.replace(BACKBONE, name=BackboneSettings().name, weights=None),
         "seed": 7,

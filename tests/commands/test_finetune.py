@@ -202,7 +202,7 @@ def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
 CACHED_THEN_UNFROZEN = make_recipe(
     Stage(epochs=2, lr=0.01, views=2, patience=0),
     Stage(unfreeze="all", epochs=2, lr=0.001, policy="strong", patience=0),
-    head=HeadSettings(kind="dense", dropout=0.5, units=16),
+    head=HeadSettings(kind="dense", dropout=0.5, units=16, whiten="pca"),
 )
 SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
     Stage(unfreeze="all", epochs=2, policy="crops", resize_to=16), Stage(unfreeze="all", epochs=1)

@@ -64,6 +64,7 @@ def build_classifier(
     has_metadata: bool = False,
     backbone: str = "tiny",
     edge: int = EDGE,
+    whiten: str = "none",
 ) -> Any:
     """Return an untrained classifier whose head's weights are drawn at random."""
     from tlkit.models.classifier import assemble_classifier
@@ -78,7 +79,7 @@ def build_classifier(
         "squash",
         1,
         HEADS[head].pooling,
-        HeadSettings(head, units=8),
+        HeadSettings(head, units=8, whiten=whiten),
         names,
         task=task,
         target=Target("price", 100.0, 10.0, is_log=False) if task == REGRESSION else None,

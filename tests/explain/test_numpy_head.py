@@ -22,7 +22,12 @@ Make = Callable[..., Any]
 
 @pytest.mark.parametrize("kind", [kind for kind, head in HEADS.items() if not head.finds_objects])
 def test_every_head_explains_like_keras(kind: str, make_classifier: Make) -> None:
-    for keywords in ({}, {"task": MULTILABEL}, {"task": REGRESSION}, {"has_metadata": HEADS[kind].takes_metadata}):
+    for keywords in (
+        {"whiten": "pca"},
+        {"task": MULTILABEL, "whiten": "standard"},
+        {"task": REGRESSION},
+        {"has_metadata": HEADS[kind].takes_metadata},
+    ):
         classifier = make_classifier(kind, backbone="mnist_cnn", edge=28, **keywords)
         explainer = Explainer(classifier)
         assert explainer.feature_shape[:2] == (5, 5)
@@ -37,9 +42,12 @@ def test_every_head_explains_like_keras(kind: str, make_classifier: Make) -> Non
         assert np.ptp(expected, axis=(1, 2)).min() > 1e-3
 
 
-@pytest.mark.parametrize(("kind", "has_metadata"), [("dense", True), ("flat", False)])
-def test_the_box_is_explained_like_keras(kind: str, has_metadata: bool, make_classifier: Make) -> None:
-    classifier = make_classifier(kind, edge=80, has_box=True, has_metadata=has_metadata)
+@pytest.mark.parametrize(
+    ("kind", "has_metadata", "whiten"), [("dense", True, "none"), ("flat", False, "none"), ("flat", False, "zca")]
+)
+def test_the_box_is_explained_like_keras(kind: str, has_metadata: bool, whiten: str, make_classifier: Make) -> None:
+    edge = 80 if whiten == "none" else 32
+    classifier = make_classifier(kind, edge=edge, has_box=True, has_metadata=has_metadata, whiten=whiten)
     explainer = Explainer(classifier)
     rng = np.random.default_rng(0)
     features = np.maximum(rng.normal(size=(3, *explainer.feature_shape)), 0).astype(np.float32)

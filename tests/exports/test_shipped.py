@@ -35,14 +35,17 @@ VALUE = dataclasses.replace(
 )
 
 
-def with_head(spec: BundleSpec, kind: str, **changes: Any) -> BundleSpec:
-    return dataclasses.replace(spec, pooling=HEADS[kind].pooling, head=HeadSettings(kind, units=8), **changes)
+def with_head(spec: BundleSpec, kind: str, *, whiten: str = "none", **changes: Any) -> BundleSpec:
+    head = HeadSettings(kind, units=8, whiten=whiten)
+    return dataclasses.replace(spec, pooling=HEADS[kind].pooling, head=head, **changes)
 
 
 CASES = {
     "classes, linear": CLASSES,
     "classes, conv, batch norm": with_head(CLASSES, "conv", backbone="tiny"),
+    "classes, linear, whitened": with_head(CLASSES, "linear", whiten="zca"),
     "classes, flat": with_head(CLASSES, "flat"),
+    "labels, dense, whitened": with_head(LABELS, "dense", whiten="pca"),
     "labels, dense, metadata, box": with_head(LABELS, "dense", metadata=METADATA, has_box=True),
     "one class, box": with_head(CLASSES, "dense", class_names=("a",), has_box=True),
     "value, linear, metadata": dataclasses.replace(VALUE, metadata=METADATA),
@@ -104,7 +107,7 @@ def test_the_outputs_are_those_of_the_bundle(case: str) -> None:
     assert ("map" in outputs) == (spec.head.kind in ("linear", "conv"))
 
 
-@pytest.mark.parametrize("case", ["classes, linear", "classes, conv, batch norm"])
+@pytest.mark.parametrize("case", ["classes, linear", "classes, linear, whitened", "classes, conv, batch norm"])
 def test_the_mean_of_a_map_is_the_logit(case: str) -> None:
     classifier, model = build_case(case)
     images = draw_images(2)

@@ -10,6 +10,7 @@ import pytest
 
 from tlkit.errors import BundleError
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
+from tlkit.recipes import HeadSettings
 
 SQUARE = "height and width of a square, each a whole number, 32 to 2048"
 MAP_SIZES = "at most 8 pairs of height and width, 1 to 48, from large to small"
@@ -71,12 +72,12 @@ def test_the_sizes_of_maps_survive_json(spec: BundleSpec) -> None:
         (
             {"head": "os.system"},
             "bundle.json: head is 'os.system'.",
-            "an object with exactly these keys: kind, dropout, units, nms",
+            "an object with exactly these keys: kind, dropout, units, nms, whiten, whiten_floor",
         ),
         (
             {"head": {"kind": "dense", "dropout": 0.5}},
             "bundle.json: head has no key 'units'.",
-            "an object with exactly these keys: kind, dropout, units, nms",
+            "an object with exactly these keys: kind, dropout, units, nms, whiten, whiten_floor",
         ),
         (
             {"head": {"kind": "dense", "dropout": 0.5, "units": 8193, "nms": "soft"}},
@@ -245,6 +246,12 @@ def test_a_long_value_of_the_head_does_not_fill_the_terminal(refuses: Any, spec:
         parse(spec_document(spec) | {"head": head})
 
 
+def test_a_head_of_before_whitening_has_none(spec: BundleSpec) -> None:
+    document = spec_document(spec)
+    document["head"] = {"kind": "dense", "dropout": 0.25, "units": 64, "nms": "soft"}
+    assert parse(document).head == HeadSettings("dense", 0.25, 64, whiten="none")
+
+
 def test_every_key_is_needed(refuses: Any, spec: BundleSpec) -> None:
     for key in set(spec_document(spec)) - {"format_version", "loader_version"}:
         document = spec_document(spec)
@@ -324,7 +331,7 @@ def test_no_message_carries_a_raw_control_character(spec: BundleSpec) -> None:
 
     document = json.loads(json.dumps(spec_document(spec)))
     spoilt_documents = spoil(document)
-    assert len(spoilt_documents) == 37
+    assert len(spoilt_documents) == 39
     for bad in spoilt_documents:
         with pytest.raises(BundleError) as caught:
             parse(bad)

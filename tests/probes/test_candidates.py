@@ -6,6 +6,7 @@ import pytest
 
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
+from tlkit.metrics.whitenings import Whitening
 from tlkit.probes.candidates import ComparisonRequest, list_candidates
 from tlkit.recipes import BackboneSettings
 
@@ -32,6 +33,15 @@ def test_heads_multiply_with_backbones_and_are_named_by_what_differs() -> None:
         "linear with 4 standard views",
         "conv with 4 standard views",
     ]
+
+
+def test_whitenings_multiply_with_probes_and_heads() -> None:
+    assert names(whiten=["none", "pca:0.3"], boundaries=["top"]) == ["tiny at top, none", "tiny at top, pca:0.3"]
+    assert names(whiten=["none", "zca"], heads=["linear"]) == ["linear, none", "linear, zca"]
+    requested = ComparisonRequest(whiten=["pca:0.3"])
+    (probe,) = list_candidates(requested, BackboneSettings(name="tiny"), seed=0)
+    assert probe.whitening == Whitening("pca", 0.3)
+    assert probe.head is None
 
 
 def test_one_view_stands_once_whatever_the_policies() -> None:
@@ -71,6 +81,10 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
             "--policies mosaic: a mosaic shows four images, and each is judged by itself.\n"
             "  Expected: a policy whose views show one image\n"
             "  Fix: use --policies scales.",
+        ),
+        (
+            {"whiten": ["pca:low"]},
+            "--whiten has 'pca:low'.\n  Expected: KIND, or KIND:FLOOR\n  Fix: --whiten none,pca:0.1",
         ),
         (
             {"views": ["four"]},

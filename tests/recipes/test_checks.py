@@ -242,3 +242,29 @@ def test_frozen_layers_of_a_detector_are_not_computed_in_int8() -> None:
         "  Expected: float32, bfloat16 or auto\n"
         "  Fix: leave out --precision."
     )
+
+
+def test_what_is_whitened_is_one_feature_of_pretrained_weights() -> None:
+    def message(recipe: Recipe) -> str:
+        with pytest.raises(SettingError) as problem:
+            check_recipe(recipe, source="a.toml")
+        return str(problem.value)
+
+    objects = DataSettings(task="detection", boxes="boxes.csv")
+    assert message(Recipe(data=objects, head=HeadSettings("detector", whiten="pca"))) == (
+        "a.toml: whiten = pca with the detector head, which takes several maps at once.\n"
+        "  Expected: whiten only with a head that takes one feature: linear, dense, conv or flat\n"
+        "  Fix: remove whiten."
+    )
+    scratch = BackboneSettings(weights="random")
+    assert message(Recipe(backbone=scratch, head=HeadSettings(whiten="zca"), stages=(Stage(unfreeze="all"),))) == (
+        "a.toml: whiten = zca, but the backbone's weights are random: what is fitted to their features would not suit those "
+        "that they learn.\n"
+        "  Expected: whiten only with pretrained weights\n"
+        "  Fix: remove whiten, or set weights."
+    )
+    assert message(Recipe(head=HeadSettings(whiten="standard", whiten_floor=0.5))) == (
+        "a.toml: whiten_floor = 0.5 has no effect: whiten is standard.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set whiten = pca or zca."
+    )

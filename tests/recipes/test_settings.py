@@ -32,6 +32,7 @@ ZEROS = {
     "image_size": "a whole number, 1 to 1,000,000",
     "devices": "a whole number, 1 to 1,000,000, or all",
     "units": "a whole number, 1 to 1,000,000",
+    "whiten_floor": "a fraction, 0 < x <= 1",
     "box_weight": "a number above 0",
     "epochs": "a whole number, 1 to 1,000,000",
     "batch_size": "a whole number, 1 to 1,000,000",

@@ -104,11 +104,10 @@ def make_model(kind: str, devices: Sequence[str]) -> StageModel:
     tail = build_tail() if kind == "unfrozen" else None
     head = build_head(
         "linear" if tail else kind,
-        feature_shape=VECTOR if tail else choose_shape(kind),
+        feature_shape=VECTOR if tail else MAPS if kind == "detector" else choose_shape(kind),
         outputs=choose_outputs(kind),
         dropout=0.5,
         units=4,
-        layout=MAPS if kind == "detector" else None,
     )
     return StageModel(tail, head, tail_trains=tail is not None, replicas=replicas)
 

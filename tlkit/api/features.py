@@ -10,10 +10,10 @@ from tlkit.api.arguments import Place, Result, fetch_data, fetch_part, plan_view
 from tlkit.backbones.catalogue import TOP
 from tlkit.heads import LINEAR
 from tlkit.recipes.given import check_known, collect_sections, given_settings
+from tlkit.recipes.head_settings import HeadSettings
 from tlkit.recipes.settings import (
     BackboneSettings,
     DataSettings,
-    HeadSettings,
     Stage,
 )
 from tlkit.recipes.task_defaults import fill_views

@@ -32,6 +32,7 @@ def compare(
     heads: Sequence[str] = (),
     policies: Sequence[str] = (),
     views: Sequence[int | str] = (),
+    whiten: Sequence[str] = (),
     out: Place | None = None,
     console: Console | None = None,
     **settings: Any,
@@ -45,6 +46,7 @@ def compare(
         heads: Kinds of heads to train, or KIND:UNITS.
         policies: Policies for making views.
         views: Numbers of cached views to train with.
+        whiten: What the features of probes or heads are made into: KIND, or KIND:FLOOR.
         out: PNG to draw; None for `runs/`, named after the data.
         console: As in `finetune`.
         settings: Settings of `[backbone]` and `[data]`, and `seed`.
@@ -61,7 +63,7 @@ def compare(
 
     return run_compare(
         fetch_data(data, console),
-        requested=ComparisonRequest(backbones, boundaries, heads, policies, [str(number) for number in views]),
+        requested=ComparisonRequest(backbones, boundaries, heads, policies, [str(number) for number in views], whiten),
         **sections,
         seed=seed,
         out=as_path(out),

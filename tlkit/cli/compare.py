@@ -34,6 +34,11 @@ BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if na
 )
 @click.option("--policies", default="", help="Comma-separated augmentation policies (default: standard).")
 @click.option("--views", default="", help="Comma-separated numbers of cached views (default: 1).")
+@click.option(
+    "--whiten",
+    default="",
+    help="Comma-separated preprocessings of the features: none, centre, standard, pca, zca; pca:FLOOR sets the floor.",
+)
 @click.option("--out", type=PATH_OR_URL, help="PNG to draw (default: in runs/, named after the data).")
 @settings_options(BackboneSettings, only=BACKBONE_OPTIONS)
 @settings_options(TrainingSettings, only=("seed",))
@@ -46,6 +51,7 @@ def compare(
     heads: str,
     policies: str,
     views: str,
+    whiten: str,
     out: Place | None,
     console: Console,
     **options: Any,
@@ -65,6 +71,7 @@ def compare(
         heads=split_names(heads),
         policies=split_names(policies),
         views=split_names(views),
+        whiten=split_names(whiten),
         out=out,
         console=console,
         **options,

@@ -139,7 +139,9 @@ def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console
     spec = computed.cache.spec
     if candidate.head is None:
         rows = computed.cache.read(computed.positions[:, 0]).astype(np.float32)
-        (probe,) = run_probes(questions.manifest.task, questions.targets, rows, questions.folds)
+        (probe,) = run_probes(
+            questions.manifest.task, questions.targets, rows, questions.folds, whitening=candidate.whitening
+        )
         cost = Cost(1000 * computed.seconds_a_view, computed.megabytes, computed.num_parameters)
         return CandidateScore(candidate.name, probe, cost)
     from tlkit.probes.cross_validation import cross_validate_head

@@ -12,12 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.heads import STANDARDISE, WHITEN
+from tlkit.metrics.whitenings import NONE, WITH_MATRIX
 from tlkit.models.spec import BundleSpec
 from tlkit.untrusted import quote, refusal
 
 EPSILON = 1e-3
 """Of Keras' batch normalisation."""
 KERNEL = 3
+_FIRST_NORMS = {"linear": STANDARDISE, "dense": "norm_0", "conv": "norm_0"}
+"""The first batch norm of each head that has one."""
 Weights = Mapping[str, NDArray[np.float32]]
 Maps = NDArray[np.float32]
 Targets = NDArray[np.int64]
@@ -38,6 +42,7 @@ class NumpyHead:
         self._num_metadata = spec.metadata.width
         self._has_box = spec.has_box
         self._kind = spec.head.kind
+        self._whiten = spec.head.whiten
         explain: dict[str, Callable[[Maps, Targets], Maps]] = {
             "linear": self._explain_linear,
             "flat": self._explain_flat,
@@ -90,23 +95,23 @@ class NumpyHead:
         height, width, channels = feature_shape
         units, answers = self._units, self._num_answers
         shapes: dict[str, dict[str, tuple[int, ...]]] = {
-            "linear": {**_norm_shapes("standardise", channels)[1], "logits/kernel": (channels, answers)},
+            "linear": {"logits/kernel": (channels, answers)},
             "flat": {"logits/kernel": (height * width * channels, answers)},
             "conv": {
-                **_norm_shapes("norm_0", channels)[0],
                 "conv_1/kernel": (KERNEL, KERNEL, channels, units),
                 "conv_2/kernel": (KERNEL, KERNEL, units, units),
                 "score_map/kernel": (KERNEL, KERNEL, units, answers),
                 "score_map/bias": (answers,),
             },
             "dense": {
-                **_norm_shapes("norm_0", channels)[0],
                 "dense_1/kernel": (height // 2 * (width // 2) * channels, units),
                 "dense_2/kernel": (units, units),
                 "logits/kernel": (units, answers),
             },
         }
-        expected = shapes[self._kind]
+        expected = shapes[self._kind] | self._input_shapes(
+            height * width * channels if self._kind == "flat" else channels
+        )
         if self._kind in ("conv", "dense"):
             for number in (1, 2):
                 expected |= {**_norm_shapes(f"norm_{number}", units)[0], f"{self._kind}_{number}/bias": (units,)}
@@ -122,23 +127,50 @@ class NumpyHead:
                     expected=f"{shape}, as a {self._kind} head on this backbone has",
                 )
 
+    def _input_shapes(self, width: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the weights before the first layer that is trained."""
+        if self._whiten == NONE:
+            name = _FIRST_NORMS.get(self._kind)
+            return {} if name is None else _norm_shapes(name, width)[1 if name == STANDARDISE else 0]
+        matrix = {f"{WHITEN}/kernel": (width, width)} if self._whiten in WITH_MATRIX else {}
+        return {**_norm_shapes(STANDARDISE, width)[1], **matrix}
+
+    def _prepare(self, rows: Maps) -> Maps:
+        """Return the inputs of the first layer that is trained, (..., channels)."""
+        norm = STANDARDISE if self._whiten != NONE else _FIRST_NORMS[self._kind]
+        scale, shift = self._norm(norm)
+        rows = rows * scale + shift
+        return rows @ self._weights[f"{WHITEN}/kernel"] if self._whiten in WITH_MATRIX else rows
+
+    def _pull_back_prepared(self, gradient: Maps) -> Maps:
+        """Return a gradient by the inputs of `_prepare`, given that by its outputs, (..., channels)."""
+        if self._whiten in WITH_MATRIX:
+            gradient = gradient @ self._weights[f"{WHITEN}/kernel"].T
+        return gradient * self._norm(STANDARDISE if self._whiten != NONE else _FIRST_NORMS[self._kind])[0]
+
+    def _join_affine(self, width: int) -> tuple[Maps, Maps]:
+        """Return an affine head as one layer: kernel, float32 (width, num_answers), and bias, (num_answers,)."""
+        kernel, bias = self._weights["logits/kernel"], self._weights["logits/bias"]
+        if self._whiten == NONE and self._kind not in _FIRST_NORMS:
+            return kernel, bias
+        joined: Maps = self._pull_back_prepared(np.ascontiguousarray(kernel.T)).T
+        return joined, bias + self._prepare(np.zeros(width, np.float32)) @ kernel
+
     def _explain_linear(self, features: Maps, targets: Targets) -> Maps:
-        scale, shift = self._norm("standardise")
-        kernel = self._weights["logits/kernel"]
-        constants = self._weights["logits/bias"] + shift @ kernel
-        maps: Maps = np.einsum("nhwc,cn->nhw", features, scale[:, np.newaxis] * kernel[:, targets], optimize=True)
+        kernel, constants = self._join_affine(features.shape[3])
+        maps: Maps = np.einsum("nhwc,cn->nhw", features, kernel[:, targets], optimize=True)
         return maps + constants[targets][:, np.newaxis, np.newaxis]
 
     def _explain_flat(self, features: Maps, targets: Targets) -> Maps:
         height, width, channels = features.shape[1:]
-        kernel = self._weights["logits/kernel"].reshape(height, width, channels, -1)
+        kernel, bias = self._join_affine(height * width * channels)
+        kernel = kernel.reshape(height, width, channels, -1)
         maps: Maps = np.einsum("nhwc,hwcn->nhw", features, kernel[..., targets], optimize=True)
-        constants = self._weights["logits/bias"][targets]
+        constants = bias[targets]
         return maps * np.float32(height * width) + constants[:, np.newaxis, np.newaxis]
 
     def _explain_conv(self, features: Maps, targets: Targets) -> Maps:
-        scale, shift = self._norm("norm_0")
-        x = features * scale + shift
+        x = self._prepare(features)
         for number in (1, 2):
             x = np.maximum(
                 _convolve(x, self._weights[f"conv_{number}/kernel"], self._weights[f"conv_{number}/bias"]), 0
@@ -161,6 +193,8 @@ class NumpyHead:
         channels = features.shape[3]
         if self._kind == "dense":
             gradient = self._pull_back(features, gradient)
+        elif self._whiten != NONE:
+            gradient = self._pull_back_prepared(gradient)
         weights = gradient.reshape(len(features), -1, channels).sum(axis=1)
         maps: Maps = np.einsum("nhwc,nc->nhw", features, weights, optimize=True)
         return maps
@@ -170,8 +204,7 @@ class NumpyHead:
         num, height, width, channels = features.shape
         rows, columns = height // 2, width // 2
         windows = features[:, : 2 * rows, : 2 * columns].reshape(num, rows, 2, columns, 2, channels)
-        scale_0, shift_0 = self._norm("norm_0")
-        x = (windows.max(axis=(2, 4)) * scale_0 + shift_0).reshape(num, -1)
+        x = self._prepare(windows.max(axis=(2, 4))).reshape(num, -1)
         slopes = []
         for number in (1, 2):
             x = np.maximum(x @ self._weights[f"dense_{number}/kernel"] + self._weights[f"dense_{number}/bias"], 0)
@@ -180,7 +213,7 @@ class NumpyHead:
             x = x * scale + shift
         for number in (2, 1):
             gradient = (gradient * slopes[number - 1]) @ self._weights[f"dense_{number}/kernel"].T
-        return (gradient.reshape(num, -1, channels) * scale_0).reshape(num, -1)
+        return self._pull_back_prepared(gradient.reshape(num, -1, channels)).reshape(num, -1)
 
     def _norm(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return a batch normalisation in inference mode as factor and summand of each channel."""

@@ -18,7 +18,7 @@ from tlkit.backbones.catalogue import TOP
 from tlkit.exports.fixed_layers import copy_layers, multiply
 from tlkit.exports.model_json import build_document, describe_ports
 from tlkit.exports.shipped_detector import build_places
-from tlkit.heads import LINEAR
+from tlkit.heads import LINEAR, STANDARDISE, WHITEN
 from tlkit.models.classifier import Classifier
 from tlkit.models.novelty import Novelty
 from tlkit.models.spec import BundleSpec
@@ -172,7 +172,9 @@ def _score_places(head: keras.Model, feature_map: keras.KerasTensor) -> keras.Ke
     The mean of the scores is the logit (Zhou et al., 2015, https://arxiv.org/abs/1512.04150).
     """
     kernel, bias = (array.astype(np.float64) for array in head.get_layer("logits").get_weights())
-    norm = head.get_layer("standardise")
+    if WHITEN in {layer.name for layer in head.layers}:
+        kernel = head.get_layer(WHITEN).get_weights()[0].astype(np.float64) @ kernel
+    norm = head.get_layer(STANDARDISE)
     mean, variance = (np.asarray(weight, np.float64) for weight in (norm.moving_mean, norm.moving_variance))
     kernel /= np.sqrt(variance + norm.epsilon)[:, np.newaxis]
     layer = keras.layers.Conv2D(kernel.shape[1], 1, trainable=False, name="scores_of_places")

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.metrics.whitenings import CENTRE, STANDARDISED, WITH_MATRIX, Whitening
+
 Matrix = NDArray[np.float64]
 
 STRENGTHS = np.logspace(3, -3, 9)
@@ -32,24 +34,48 @@ _MIN_FREEDOM = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Standardiser:
-    """(value - mean) * weight, float64 (width,) each; constant inputs have weight 0."""
+    """(value - mean) * weight, float64 (width,) each, times a matrix; constant inputs have weight 0.
+
+    Attributes:
+        mean: Float64 (width,).
+        weight: Float64 (width,).
+        matrix: Float64 (width, new width); None for no change.
+    """
 
     mean: Matrix
     weight: Matrix
+    matrix: Matrix | None = None
 
     def apply(self, block: NDArray[np.floating[Any]]) -> Matrix:
-        """Return float64 (n, width)."""
-        return (block.astype(np.float64) - self.mean) * self.weight
+        """Return float64 (n, width), or (n, new width)."""
+        inputs: Matrix = (block.astype(np.float64) - self.mean) * self.weight
+        return inputs if self.matrix is None else inputs @ self.matrix
 
 
-def fit_standardiser(block: NDArray[np.floating[Any]]) -> Standardiser:
-    """Fit means and weights that give all inputs the same spread, and X Xᵀ a trace of n."""
+def fit_standardiser(block: NDArray[np.floating[Any]], whitening: Whitening = STANDARDISED) -> Standardiser:
+    """Fit means and weights that give all inputs the same spread, and X Xᵀ a trace of n; or whiten the inputs.
+
+    Args:
+        block: Float (n, width).
+        whitening: none is standard. A ridge regression makes no difference between pca and zca.
+    """
     values = block.astype(np.float64)
     mean, spread = values.mean(axis=0), values.std(axis=0)
     varies = spread > _MIN_SPREAD * np.abs(values).max(axis=0, initial=0.0)
     weight = np.zeros_like(spread)
-    weight[varies] = 1.0 / (spread[varies] * np.sqrt(varies.sum()))
-    return Standardiser(mean, weight)
+    if whitening.kind == CENTRE:
+        weight[varies] = 1.0 / np.sqrt(np.square(spread[varies]).sum())
+    else:
+        weight[varies] = 1.0 / (spread[varies] * np.sqrt(varies.sum()))
+    standardiser = Standardiser(mean, weight)
+    if whitening.kind not in WITH_MATRIX or not varies.any():
+        return standardiser
+    inputs = standardiser.apply(block)
+    values, vectors = _decompose(inputs)
+    directions, variances = (inputs.T @ vectors) / np.sqrt(values), values / len(block)
+    lowered = np.maximum(variances, whitening.floor * variances.max())
+    total = float((variances / lowered).sum())
+    return Standardiser(mean, weight, directions / np.sqrt(lowered * total))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +118,16 @@ class RidgePath:
     Args:
         block: Float (n, d), n >= 1, d >= 1: the inputs of the training images.
         targets: Float (n, outputs).
+        whitening: What is made of the block; none is standard.
     """
 
-    def __init__(self, block: NDArray[np.floating[Any]], targets: NDArray[np.floating[Any]]) -> None:
-        self.standardiser = fit_standardiser(block)
+    def __init__(
+        self,
+        block: NDArray[np.floating[Any]],
+        targets: NDArray[np.floating[Any]],
+        whitening: Whitening = STANDARDISED,
+    ) -> None:
+        self.standardiser = fit_standardiser(block, whitening)
         self.inputs = self.standardiser.apply(block)
         self.intercept: Matrix = targets.astype(np.float64).mean(axis=0)
         self._centred = targets - self.intercept
@@ -160,7 +192,7 @@ class Ridge:
     Attributes:
         intercept: Float64 (outputs,).
         standardiser: Standardiser of the first block.
-        coefficients: Float64 (d, outputs).
+        coefficients: Float64 (d, outputs), of the standardised inputs.
         second_standardiser: Standardiser of the second block, if there is one.
         second_coefficients: Float64 (w, outputs), likewise.
     """

@@ -35,12 +35,12 @@ def build_head_of(spec: BundleSpec, backbone: Backbone) -> keras.Model:
     """Return the untrained head of a spec."""
     return build_head(
         spec.head.kind,
-        feature_shape=backbone.feature_shape(TOP),
+        feature_shape=backbone.map_layout(TOP) or backbone.feature_shape(TOP),
         outputs=spec.outputs,
         metadata_width=spec.metadata.width,
         dropout=spec.head.dropout,
         units=spec.head.units,
-        layout=backbone.map_layout(TOP),
+        whiten=spec.head.whiten,
     )
 
 

@@ -45,6 +45,8 @@ MAX_CLASSES = 100_000
 MAX_HEAD_UNITS = 8192
 MAX_TEXT_LENGTH = 500
 TEMPERATURES = (0.01, 100.0)
+_ADDED_HEAD_SETTINGS = {"whiten": HeadSettings.whiten, "whiten_floor": HeadSettings.whiten_floor}
+"""What a head has whose description says nothing of them, as before they were added."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +269,8 @@ def _check_versions(document: Any, *, place: str, loader_version: int) -> None:
 
 
 def _check_head(value: Any, *, place: str) -> HeadSettings:
+    if isinstance(value, dict):
+        value = {**_ADDED_HEAD_SETTINGS, **value}
     values = check_keys(value, tuple(item.name for item in dataclasses.fields(HeadSettings)), place=f"{place}: head")
     try:
         head: HeadSettings = build_settings(HeadSettings, values, "head:")

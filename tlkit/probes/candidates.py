@@ -7,12 +7,15 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weights import check_weights
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import SettingError
 from tlkit.features.ensure import check_boundary
+from tlkit.heads import LINEAR
+from tlkit.metrics.whitenings import STANDARDISED, Whitening
 from tlkit.recipes import (
     BackboneSettings,
     HeadSettings,
@@ -36,6 +39,7 @@ class ComparisonRequest:
         heads: `KIND`, or `KIND:UNITS`.
         policies: Augmentation policies.
         views: Numbers of cached views.
+        whiten: What the features are made into, for the probe or the heads: `KIND`, or `KIND:FLOOR`.
     """
 
     backbones: Sequence[str] = ()
@@ -43,6 +47,7 @@ class ComparisonRequest:
     heads: Sequence[str] = ()
     policies: Sequence[str] = ()
     views: Sequence[str] = ()
+    whiten: Sequence[str] = ()
 
     @property
     def is_trained(self) -> bool:
@@ -60,6 +65,7 @@ class Candidate:
         boundary: The boundary at which it is cut.
         head: The head to train on its features; None for a probe.
         views: The views of the training images.
+        whitening: What a probe makes of its features.
     """
 
     name: str
@@ -67,6 +73,7 @@ class Candidate:
     boundary: str
     head: HeadSettings | None = None
     views: ViewPlan = PICTURE_ITSELF
+    whitening: Whitening = STANDARDISED
 
 
 def list_candidates(requested: ComparisonRequest, settings: BackboneSettings, *, seed: int) -> list[Candidate]:
@@ -96,10 +103,12 @@ def list_candidates(requested: ComparisonRequest, settings: BackboneSettings, *,
 def _list_probes(
     requested: ComparisonRequest, backbones: Sequence[str], settings: BackboneSettings
 ) -> Iterator[Candidate]:
-    for text, boundary in itertools.product(backbones, requested.boundaries or [TOP]):
+    whitenings = _list_whitenings(requested, HeadSettings(kind=LINEAR))
+    for text, boundary, head in itertools.product(backbones, requested.boundaries or [TOP], whitenings):
         network, label = _read_backbone(text, backbones, settings)
         boundary = check_boundary(network.entry, boundary)
-        yield Candidate(f"{label} at {boundary}" if requested.boundaries else label, network, boundary)
+        name = (f"{label} at {boundary}" if requested.boundaries else label) + _describe_whitening(head, requested)
+        yield Candidate(name, network, boundary, whitening=head.whitening)
 
 
 def _list_trainings(
@@ -113,14 +122,45 @@ def _list_trainings(
         )
     heads = [_read_head(text) for text in requested.heads or [HeadSettings().kind]]
     plans = _list_views(requested, seed)
-    for text, head, views in itertools.product(backbones, heads, plans):
+    for text, kind, views in itertools.product(backbones, heads, plans):
         network, label = _read_backbone(text, backbones, settings)
         parts = (
-            _describe_head(head) if len(heads) > 1 or not requested.views else "",
+            _describe_head(kind) if len(heads) > 1 or not requested.views else "",
             _describe_views(views) if requested.views else "",
         )
         name = " with ".join(filter(None, parts))
-        yield Candidate(f"{label}: {name}" if len(backbones) > 1 else name, network, TOP, head, views)
+        if len(backbones) > 1:
+            name = f"{label}: {name}"
+        for head in _list_whitenings(requested, kind):
+            yield Candidate(name + _describe_whitening(head, requested), network, TOP, head, views)
+
+
+def _list_whitenings(requested: ComparisonRequest, head: HeadSettings) -> list[HeadSettings]:
+    """Return a head with each of the requested whitenings; the head itself if none are."""
+    return [_read_whitening(text, head) for text in requested.whiten] or [head]
+
+
+def _read_whitening(text: str, head: HeadSettings) -> HeadSettings:
+    kind, _, floor = text.partition(":")
+    given: dict[str, Any] = {"whiten": kind}
+    if floor:
+        try:
+            given["whiten_floor"] = float(floor)
+        except ValueError as error:
+            raise SettingError(
+                f"--whiten has {text!r}.", expected="KIND, or KIND:FLOOR", fix="--whiten none,pca:0.1"
+            ) from error
+    whitened: HeadSettings = build_settings(HeadSettings, given, "--whiten:", head)
+    check_recipe(Recipe(head=whitened), source=f"--whiten {text}")
+    return whitened
+
+
+def _describe_whitening(head: HeadSettings, requested: ComparisonRequest) -> str:
+    """Return the end of a candidate's name: ", pca", ", pca:0.3"; empty without --whiten."""
+    if not requested.whiten:
+        return ""
+    usual = head.whiten_floor == HeadSettings().whiten_floor
+    return f", {head.whiten}" if usual else f", {head.whiten}:{head.whiten_floor:g}"
 
 
 def _list_views(requested: ComparisonRequest, seed: int) -> list[ViewPlan]:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from tlkit.metrics.intervals import Interval
 from tlkit.metrics.ridge import Matrix
+from tlkit.metrics.whitenings import STANDARDISED, Whitening
 from tlkit.outputs import QUANTITIES
 from tlkit.probes.folds import Fold, make_stratified_folds
 from tlkit.probes.probe import describe_gain, run_probes
@@ -150,6 +151,7 @@ def measure_learning_curve(
     num_now: int,
     duplicates: Sequence[Hashable] | None = None,
     seed: int = 0,
+    whitening: Whitening = STANDARDISED,
 ) -> LearningCurve:
     """Measure a probe's learning curve. 1,000 images of 1,280 features take about ten seconds.
 
@@ -160,6 +162,7 @@ def measure_learning_curve(
         num_now: Number of training images in the whole data set.
         duplicates: Key of each image; equal keys are never on both sides of a fold.
         seed: Seed of the folds and subsets.
+        whitening: What the probe makes of the features.
 
     Returns:
         The curve.
@@ -177,7 +180,7 @@ def measure_learning_curve(
         ranks = _rank_in_strata(strata, seed=seed * NUM_DRAWS + draw)
         for row, part in enumerate(PARTS):
             parts = [Fold(_take_part(fold.train, ranks, part), fold.test) for fold in folds]
-            (scored,) = run_probes(task, targets, block, parts)
+            (scored,) = run_probes(task, targets, block, parts, whitening=whitening)
             losses[row, draw] = scored.losses
             sizes[row, draw] = np.mean([len(fold.train) for fold in parts])
     return LearningCurve(task, sizes.mean(axis=1), losses, num_now)

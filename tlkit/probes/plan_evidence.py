@@ -64,8 +64,17 @@ def gather_evidence(
     cache, positions = _find_features(questions.manifest, run.request_features(TOP), classifier, run)
     block = _read_pooled(cache, positions[:, 0])
     task, num_train = manifest.task, len(manifest.in_split("train"))
-    (probe,) = run_probes(task, questions.targets, block, questions.folds)
-    curve = measure_learning_curve(task, questions.targets, block, num_now=num_train, duplicates=duplicates, seed=seed)
+    whitening = strategy.plan.recipe.head.whitening
+    (probe,) = run_probes(task, questions.targets, block, questions.folds, whitening=whitening)
+    curve = measure_learning_curve(
+        task,
+        questions.targets,
+        block,
+        num_now=num_train,
+        duplicates=duplicates,
+        seed=seed,
+        whitening=whitening,
+    )
     evidence = Evidence(
         task=task,
         num_images=num_train,

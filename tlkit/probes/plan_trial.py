@@ -221,7 +221,9 @@ class _Trainings:
 
     @cached_property
     def _linear(self) -> HeadTraining:
-        return self._train_as(HeadSettings(kind=LINEAR, dropout=self.strategy.plan.recipe.head.dropout))
+        return self._train_as(
+            dataclasses.replace(self.strategy.plan.recipe.head, kind=LINEAR, units=HeadSettings().units)
+        )
 
     @cached_property
     def _new_linear(self) -> NewHead:

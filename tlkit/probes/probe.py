@@ -17,6 +17,7 @@ from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.metadata.numbers import parse_number
 from tlkit.metrics.intervals import Interval
 from tlkit.metrics.ridge import Matrix, RidgePath
+from tlkit.metrics.whitenings import STANDARDISED, Whitening
 from tlkit.probes.folds import Fold
 from tlkit.tasks import find_task
 from tlkit.tasks.scored_outputs import ScoredOutputs
@@ -33,6 +34,7 @@ def run_probes(
     folds: Sequence[Fold],
     *,
     beside: Sequence[NDArray[np.floating[Any]] | None] = (None,),
+    whitening: Whitening = STANDARDISED,
 ) -> list[ScoredOutputs]:
     """Probe a block of inputs alone and together with other blocks, at little more than the cost of one probe.
 
@@ -44,6 +46,7 @@ def run_probes(
         block: Float (n, d), d >= 1, finite.
         folds: Folds in which every image is predicted once.
         beside: Second blocks, float (n, w), or None for the first block alone.
+        whitening: What is made of the first block, fitted on the training images of each fold.
 
     Returns:
         The scored predictions for each of `beside`.
@@ -52,7 +55,7 @@ def run_probes(
     baseline = np.zeros(targets.shape)
     for fold in folds:
         known = targets[fold.train]
-        path = RidgePath(block[fold.train], known)
+        path = RidgePath(block[fold.train], known, whitening)
         baseline[fold.test] = path.intercept
         for second, predicted in zip(beside, outputs, strict=True):
             ridge = path.fit(_chooser(task, known), None if second is None else second[fold.train])

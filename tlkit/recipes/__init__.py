@@ -12,6 +12,7 @@ from tlkit.recipes.defaults import (
     resolve_stages,
 )
 from tlkit.recipes.fields import FIND, RateSearch
+from tlkit.recipes.head_settings import HeadSettings
 from tlkit.recipes.origin import Inputs, MadeBy
 from tlkit.recipes.reading import (
     GivenRecipe,
@@ -28,7 +29,6 @@ from tlkit.recipes.settings import (
     SECTIONS,
     BackboneSettings,
     DataSettings,
-    HeadSettings,
     Recipe,
     Stage,
     TrainingSettings,

@@ -6,9 +6,11 @@ from tlkit.backbones.catalogue import INT8
 from tlkit.errors import SettingError
 from tlkit.heads import DETECTOR, SEGMENTER, join_kinds
 from tlkit.metadata.columns import parse_metadata
+from tlkit.metrics.whitenings import NONE, WITH_MATRIX
 from tlkit.outputs import DETECTION, SEGMENTATION
 from tlkit.recipes.defaults import list_cycle_ends
-from tlkit.recipes.settings import MOSAIC, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.recipes.head_settings import HeadSettings
+from tlkit.recipes.settings import MOSAIC, DataSettings, Recipe, Stage, TrainingSettings
 from tlkit.tasks import find_task
 
 
@@ -35,6 +37,7 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
             source, f"engine = {recipe.backbone.engine}", "no stage has frozen layers", "unfreeze to less than all"
         )
     _check_objects(recipe, source)
+    _check_whitening(recipe, source)
     _check_boxes(recipe, source)
     _check_task(recipe, source)
     _check_scratch(recipe, source)
@@ -95,6 +98,33 @@ def check_mosaics(policy: str, task: str, *, where: str) -> None:
             f"{where}: policy = {policy} with task = {task}: a mosaic shows four images, each with its own answer.",
             expected=f"policy = {policy} only with task = {DETECTION}",
             fix="use policy = scales, or standard.",
+        )
+
+
+def _check_whitening(recipe: Recipe, source: str) -> None:
+    """Raise SettingError if the head has no input to whiten, the floor no effect, or the features are yet to be learnt."""
+    head = recipe.head
+    if head.whiten not in WITH_MATRIX and head.whiten_floor != HeadSettings().whiten_floor:
+        raise _without_effect(
+            source,
+            f"whiten_floor = {head.whiten_floor:g}",
+            f"whiten is {head.whiten}",
+            f"whiten = {' or '.join(WITH_MATRIX)}",
+        )
+    if head.whiten == NONE:
+        return
+    if head.record.finds_objects:
+        raise SettingError(
+            f"{source}: whiten = {head.whiten} with the {head.kind} head, which takes several maps at once.",
+            expected=f"whiten only with a head that takes one feature: {join_kinds('takes_one_feature')}",
+            fix="remove whiten.",
+        )
+    if recipe.is_from_scratch:
+        raise SettingError(
+            f"{source}: whiten = {head.whiten}, but the backbone's weights are random: what is fitted to their features "
+            "would not suit those that they learn.",
+            expected="whiten only with pretrained weights",
+            fix="remove whiten, or set weights.",
         )
 
 

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 from tlkit.backbones.catalogue import INT8
 from tlkit.devices import ALL, AllDevices
-from tlkit.heads import HEADS, Head
-from tlkit.outputs import SOFT, SUPPRESSIONS, TASKS
+from tlkit.outputs import TASKS
 from tlkit.recipes.fields import (
     AT_LEAST_ONE,
     AT_LEAST_ONE_OR_ALL,
@@ -33,6 +32,7 @@ from tlkit.recipes.fields import (
     describe_setting,
     setting,
 )
+from tlkit.recipes.head_settings import HeadSettings
 from tlkit.recipes.origin import Inputs, MadeBy
 
 FITS = ("squash", "crop", "pad")
@@ -147,28 +147,6 @@ class BackboneSettings:
         rule=AT_LEAST_ONE_OR_ALL,
         word=ALL,
     )
-
-
-@dataclass(frozen=True)
-class HeadSettings:
-    """The new layers on top of the backbone."""
-
-    kind: str = setting(
-        "dense",
-        "Kind of head: " + "; ".join(f"{head.kind}: {head.summary}" for head in HEADS.values()) + ".",
-        choices=tuple(HEADS),
-        flag="--head",
-    )
-    dropout: float = setting(0.5, "Dropout rate of the head.", rule=FRACTION_BELOW_ONE)
-    units: int = setting(512, "Units per layer of the dense head, or filters of the conv head.", rule=AT_LEAST_ONE)
-    nms: str = setting(
-        SOFT, "Boxes that overlap a better one of their class: soft: lower the score; hard: drop.", choices=SUPPRESSIONS
-    )
-
-    @property
-    def record(self) -> Head:
-        """What the kind of head is."""
-        return HEADS[self.kind]
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
 from tlkit.training.steps import StageModel
 from tlkit.training.targets import FixedTargets
+from tlkit.training.whitening import fit_whitening
 
 IMAGES_AT_ONCE = 256
 
@@ -117,6 +118,7 @@ class NewHead:
             outputs=how.outputs,
             dropout=how.head.dropout,
             units=how.head.units,
+            whiten=how.head.whiten,
         )
         model = StageModel(tail=None, head=head, tail_trains=False)
         return cls(model, snapshot("start", model.variables))
@@ -193,6 +195,7 @@ def train_head(
         stage=stage,
         training=training,
     )
+    fit_whitening(model, data, how.head)
     progress = fit_unwatched(model, data, [stage.head_rate] * len(model.trainable_variables), stage, training)
     return Trained(model, outputs, target, learnt, progress)
 

@@ -32,6 +32,7 @@ from tlkit.training.stage_inputs import StageInputs, open_stage_inputs
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import build_run_model, compute_stage_rates
+from tlkit.training.whitening import fit_whitening
 
 NUM_CHECKED_IMAGES = 2
 
@@ -140,7 +141,7 @@ def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
 
 @contextlib.contextmanager
 def open_stage(classifier: Classifier, model: StageModel, plan: StagePlan, run: Run) -> Iterator[StageInputs]:
-    """Check the cut of a stage and open its inputs; training steps inside use the run's precision."""
+    """Check the cut of a stage, open its inputs, and fit what whitens them; steps inside use the run's precision."""
     _print_batch_norm(classifier.backbone.tail(plan.boundary), run.recipe.bn, run.console)
     if model.replicas.devices:
         run.console.say(f"Each batch is divided among {describe_devices(model.replicas.devices)}.")
@@ -153,6 +154,8 @@ def open_stage(classifier: Classifier, model: StageModel, plan: StagePlan, run: 
         shown = inputs.data.train.plan
         if shown.num_passes > 1:
             run.console.say(f"Each epoch shows the {shown.num_images} training images {shown.num_passes} times.")
+        if not plan.keeps_start:
+            fit_whitening(model, inputs.data, run.recipe.head)
         yield inputs
 
 

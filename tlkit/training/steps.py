@@ -50,11 +50,15 @@ class StageModel:
 
     def __call__(self, inputs: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
         """Return `answer`, float32 (n, *answer_shape), and, if the head has one, `box`, float32 (n, 4)."""
+        return call_head(self.head, self.compute_feature(inputs, training=training), metadata, training=training)
+
+    def compute_feature(self, inputs: Any, *, training: bool) -> Any:
+        """Return what the head takes, float32 (n, *feature_shape)."""
         feature = tf.cast(inputs, tf.float32)
         if self.tail is not None:
             with computing_in(self.tail, self.dtype):
                 feature = tf.cast(self.tail(feature, training=training and self.tail_trains), tf.float32)
-        return call_head(self.head, feature, metadata, training=training)
+        return feature
 
     @property
     def trainable_variables(self) -> list[Any]:
