@@ -125,10 +125,13 @@ def _open_run(
 
 
 def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, started: float) -> dict[str, Any]:
+    from tlkit.training.step_memory import check_step_memory
+
     start_keras(run.recipe.training.seed)
     classifier = build_classifier(run, plan.earlier.path if plan.earlier else None)
     print_metadata(run.manifest, classifier.spec, run.console)
     check_batch_norm(classifier, plan.stages, run.recipe, run.console)
+    check_step_memory(classifier, plan.stages, run)
     steps = OptionalSteps(run.console)
     history = RunHistory(folder.path, steps, run.console)
     augments = find_shown_policy(run.recipe) != "none"
