@@ -56,6 +56,7 @@ FAMILIES = [
         (18, 18),
     ),
     Family("mnist_cnn", {"conv1": ((4, 4, 32), 896), "conv2": ((64,), 18_496)}, "925f8d3ba893b0ff", (0, 0)),
+    Family("mnist_norm", {"conv1": ((10, 10, 32), 324), "conv2": ((32,), 9_248)}, "538bc787b838d43e", (0, 1)),
     Family(
         "vgg16",
         {

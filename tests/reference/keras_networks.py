@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tlkit.backbones.folding import ScaleAndShift
+from tlkit.backbones.own.mnist_grey import THIRDS
 from tlkit.reference.activations import ACTIVATIONS
 from tlkit.reference.layers import (
     Convolution,
@@ -171,6 +172,11 @@ def _translate_crop(layer: Any) -> Made:
     return [Border(rows, columns)]
 
 
+def _translate_grey(operation: Any) -> Made:
+    """Return the only product of matrices in a backbone, that of pixels and thirds, as a convolution of 1 x 1."""
+    return [Convolution({"kernel": THIRDS[np.newaxis, np.newaxis].astype(float)}, Window((1, 1)))]
+
+
 def _translate_reshape(layer: Any) -> Made:
     return [Reorder(lambda array: array.reshape(len(array), *layer.target_shape))]
 
@@ -191,6 +197,7 @@ _TRANSLATIONS: dict[str, Callable[[Any], Made]] = {
     "GlobalAveragePooling2D": lambda layer: [GlobalMean(layer.keepdims)],
     "LayerNormalization": lambda layer: [Normalization(_read(layer, ("gamma", "beta")), layer.epsilon, (-1,))],
     "LayerScale": lambda layer: [Scale(_read(layer, ("gamma",)))],
+    "Matmul": _translate_grey,
     "MaxPooling2D": lambda layer: [Pooling("max", _make_window(layer, layer.pool_size))],
     "Multiply": lambda layer: [Product()],
     "Normalization": _translate_normalization,

@@ -167,6 +167,7 @@ _TINY = _Family(
     weights_license=_APACHE,
 )
 _MNIST_CNN = _Family("mnist_cnn", "inside", 10, _numbered("conv", 2), r"^(conv\d)_", default_weights="random")
+_MNIST_GREY = _Family("mnist_grey", "inside", 10, _numbered("conv", 2), r"^(conv\d)_", default_weights="random")
 _VGG = _Family("vgg", "caffe", 32, _numbered("block", 5), r"^(block\d)_", weights_license="CC-BY-4.0")
 _RESNET = _Family("resnet", "caffe", 32, _numbered("conv", 5), r"^(conv\d)_", weights_license="MIT")
 _RESNET_V2 = _Family("resnet_v2", "tf", 32, _numbered("conv", 5), r"^(conv\d)_", weights_license="BSD-3-Clause")
@@ -236,6 +237,9 @@ _NASNET = _Family("nasnet", "tf", 32, ("stem", "cells"), None, True, weights_lic
 _MEMBERS: tuple[tuple[str, str, _Family, int, int], ...] = (
     ("tiny", "", _TINY, 96, 2_324_832),
     ("mnist_cnn", "", _MNIST_CNN, 28, 19_392),
+    ("mnist_keras", "", _MNIST_GREY, 28, 18_816),
+    ("mnist_torch", "", _MNIST_GREY, 28, 8_576),
+    ("mnist_norm", "", _MNIST_GREY, 28, 9_572),
     ("vgg16", "VGG16", _VGG, 224, 14_714_688),
     ("vgg19", "VGG19", _VGG, 224, 20_024_384),
     ("resnet50", "ResNet50", _RESNET, 224, 23_587_712),

@@ -123,7 +123,7 @@ class BackboneSettings:
     weights: str | None = setting(
         None,
         "imagenet, bundled, random, or the path of a .weights.h5, .h5 or .safetensors file "
-        "(default: imagenet; bundled for tiny; random for mnist_cnn).",
+        "(default: imagenet; bundled for tiny; random for mnist_…).",
         rule=NOT_EMPTY,
         words=("imagenet", "bundled", "random"),
     )

@@ -51,6 +51,7 @@ SPECS = {
         thresholds=(0.5, 0.5, 0.5),
     ),
     "batch norm": dataclasses.replace(SPEC, backbone="tiny"),
+    "grey": dataclasses.replace(SPEC, backbone="mnist_torch", pooling="none", head=HeadSettings("flat", dropout=0.0)),
     "box and metadata": dataclasses.replace(
         SPEC, pooling="none", head=HeadSettings("dense", units=8), has_box=True, metadata=METADATA
     ),
