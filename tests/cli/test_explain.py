@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,3 +162,57 @@ def test_a_run_shows_its_nearest_training_photos_and_the_patches_of_channels(
     assert "Channel 1 at top" in payload_page(payload)
     result = run_cli("explain", run, "--out", out, "--channels", "99")
     assert result.stderr.startswith("Error: --channels 99: the map at top has 64 channels.\n")
+
+
+def test_a_scan_shows_a_class_over_a_large_picture_from_windows_or_in_one_pass(
+    run_cli: RunCli, make_bundle: Callable[..., Path], make_image: Callable[..., Image.Image], tmp_path: Path
+) -> None:
+    bundle = make_bundle(tmp_path / "bundle", ("cat", "dog"))
+    make_image("striped red", 0, (100, 80)).save(tmp_path / "large.png")
+    words = ("explain", bundle, tmp_path / "large.png", "--scan", "--class", "dog", "--json")
+    cut = run_cli(*words, "--step", 4, "--out", tmp_path / "cut").json()
+    whole = run_cli(*words, "--one-pass", "--out", tmp_path / "whole").json()
+    assert (cut["in_one_pass"], whole["in_one_pass"], whole["is_exact"]) == (False, True, True)
+    places = [(each["pictures"][0]["rows"], each["pictures"][0]["columns"]) for each in (cut, whole)]
+    assert places == [(5, 10), (5, 10)]
+    compared = whole["pictures"][0]["compared"]
+    assert (compared["windows"], compared["same"]) == (50, 1.0)
+    assert compared["mean_difference"] < 1e-5
+    for payload in (cut, whole):
+        with Image.open(payload["pictures"][0]["overlay"]) as overlay:
+            assert overlay.width == 320
+
+
+def test_one_pass_says_how_far_it_is_from_windows(run_cli: RunCli, bundle: Path, photos: Path, tmp_path: Path) -> None:
+    result = run_cli(
+        "explain",
+        bundle,
+        photos / "striped red" / "striped red_000.png",
+        "--scan",
+        "--one-pass",
+        "--window",
+        16,
+        "--out",
+        tmp_path / "scans",
+    )
+    assert result.exit_code == 0
+    assert re.search(
+        r"Warning: one pass is not the model's answer to each window: of \d+ windows that were cut out, \d+% have the same "
+        r"answer, and the largest difference of a probability is 0\.\d\d on average\. Without --one-pass, all windows are cut",
+        result.stderr,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("--scan --method rise", "--method has no effect with --scan."),
+        ("--one-pass", "--one-pass has no effect without --scan."),
+    ],
+)
+def test_options_of_scans_and_of_explanations_are_kept_apart(
+    run_cli: RunCli, bundle: Path, photos: Path, tmp_path: Path, words: str, found: str
+) -> None:
+    result = run_cli("explain", bundle, photos, *words.split(), "--out", tmp_path / "scans")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == f"Error: {found}"

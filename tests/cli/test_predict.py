@@ -224,7 +224,7 @@ def test_a_tile_is_predicted_as_the_same_part_of_the_picture_in_a_file_of_its_ow
     [
         (
             "--tiles --sort-into sorted",
-            "--sort-into has no effect with --tiles, which gives many answers to a picture.",
+            "--sort-into has no effect with --tiles.",
             "leave out --sort-into, or --tiles.",
         ),
         ("--step 8", "--step has no effect without --tiles.", "add --tiles, or leave out --step."),

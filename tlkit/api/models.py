@@ -17,6 +17,7 @@ from tlkit.api.arguments import (
     quiet_console,
     written,
 )
+from tlkit.api.large_pictures import predict_tiles, scan_pictures
 from tlkit.api.several_devices import read_devices
 from tlkit.outputs import FOLDER_FORMATS
 from tlkit.reports.console import Console
@@ -123,7 +124,7 @@ def predict(
     """
     from tlkit.commands.predict import PredictOptions, run_predict
     from tlkit.inference.destinations import PredictOutputs
-    from tlkit.inference.tiles import refuse_beside_tiles, require_tiles
+    from tlkit.inference.tiles import require_option
 
     if console is None:
         console = Console(verbosity=-1, json=stdout is None)
@@ -136,12 +137,14 @@ def predict(
         }
         unused |= {"--min-score": min_score, "--policy": policy, "--table": table, "--image-column": image_column}
         unused |= {"--ray": ray, "--views": None if views == 1 else views}
-        refuse_beside_tiles({option: value is not None for option, value in unused.items()})
-        return _predict_tiles(
-            (run, sources, console, stdin, stdout),
+        return predict_tiles(
+            run,
+            sources,
             {"out": out, "overlay": overlay, "counts": counts},
-            window_px=window,
-            step_px=step,
+            unused=unused,
+            windows=(window, step),
+            console=console,
+            streams=(stdin, stdout),
             top_k=top_k,
             min_probability=min_probability,
             engine=engine,
@@ -149,7 +152,9 @@ def predict(
             batch_size=batch_size,
             devices=read_devices(devices, None),
         )
-    require_tiles({"--window": window is not None, "--step": step is not None, "--counts": counts is not None})
+    require_option(
+        "--tiles", {"--window": window is not None, "--step": step is not None, "--counts": counts is not None}
+    )
     options = PredictOptions(
         top_k=top_k,
         min_probability=min_probability,
@@ -170,27 +175,6 @@ def predict(
     with written(console, name, out=out, overlay=overlay, sort_into=sort_into, masks_out=masks_out) as paths:
         outputs = PredictOutputs(**paths, format=format)
         return run_predict(folder, files, outputs, options, console=console, stdin=stdin, stdout=stdout)
-
-
-def _predict_tiles(
-    given: tuple[Place, Sequence[Place], Console, BinaryIO | None, BinaryIO | None],
-    places: dict[str, Place | None],
-    *,
-    window_px: int | None,
-    step_px: int | None,
-    **options: Any,
-) -> Result:
-    """Predict window by window; `given` are the run, the sources, the console, stdin and stdout."""
-    from tlkit.commands.predict_tiles import TileOptions, run_predict_tiles
-    from tlkit.inference.destinations import PredictOutputs
-    from tlkit.inference.tiles import WindowOptions
-
-    run, sources, console, stdin, stdout = given
-    folder, files = fetch(run, console), fetch_sources(sources, console)
-    with written(console, "tiles.csv", **places) as paths:
-        chosen = TileOptions(WindowOptions(window_px, step_px), paths["counts"], **options)
-        outputs = PredictOutputs(out=paths["out"], overlay=paths["overlay"])
-        return run_predict_tiles(folder, files, outputs, chosen, console=console, stdin=stdin, stdout=stdout)
 
 
 def evaluate(
@@ -250,6 +234,10 @@ def explain_images(
     neighbours: int = 3,
     filters: bool = False,
     channels: str | Sequence[int] = (),
+    scan: bool = False,
+    one_pass: bool = False,
+    window: int | None = None,
+    step: int | None = None,
     table: Place | None = None,
     image_column: str | None = None,
     console: Console | None = None,
@@ -267,6 +255,11 @@ def explain_images(
         neighbours: Nearest training photos to show beside each photo.
         filters: Whether the page shows the filters of the first layer, too.
         channels: Channels of the map at the boundary whose most exciting patches of training photos are shown, too.
+        scan: Whether large pictures get a heat map of the class, or the most probable class at each place, from windows that
+            are cut out and predicted.
+        one_pass: With scan, whether the backbone runs on the whole picture instead, and the head slides over its map.
+        window: As in `predict`.
+        step: Pixels from a window of a scan to the next one; None for half a window.
         table: Table with the metadata that the model takes beside the images.
         image_column: Its column of paths; None: found by its name.
         console: Tells the story; None: only warnings are printed.
@@ -274,14 +267,31 @@ def explain_images(
     Returns:
         The `page`, and for each of the `photos` its `explanations`, each with its `map`, the mean output while the
         evidence is covered (`deletion`) and while other places are (`deletion_by_guess`), and the `nearest` training
-        photos.
+        photos. With scan, for each of the `pictures` its `overlay`, the `strongest` window, the `shares` of the classes, and
+        in one pass how its answers compare with those for windows (`compared`).
 
     Raises:
         TlkitError: Any problem that the user can solve.
     """
     from tlkit.commands.explain import ExplainOptions, run_explain
     from tlkit.explain.channels import read_channels
+    from tlkit.inference.tiles import require_option
 
+    if scan:
+        unused = {"--method": method != "auto", "--boundary": boundary is not None, "--neighbours": neighbours != 3}
+        unused |= {"--filters": filters, "--channels": bool(channels), "--table": table is not None}
+        return scan_pictures(
+            run,
+            sources,
+            out,
+            unused=unused | {"--image-column": image_column is not None},
+            windows=(window, step),
+            console=console,
+            class_name=class_name,
+            in_one_pass=one_pass,
+            number=number,
+        )
+    require_option("--scan", {"--one-pass": one_pass, "--window": window is not None, "--step": step is not None})
     return run_explain(
         fetch_run(run, console),
         fetch_sources(sources, console),

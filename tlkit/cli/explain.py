@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import PATH_OR_URL, output_options, table_options
+from tlkit.cli.options import PATH_OR_URL, output_options, table_options, window_options
 
 if TYPE_CHECKING:
     from tlkit.api.arguments import Place
@@ -46,6 +46,19 @@ if TYPE_CHECKING:
     default="",
     help="Also show the training photos' patches that excite channels of the map at --boundary most, such as 3,17.",
 )
+@click.option(
+    "--scan",
+    is_flag=True,
+    help="Large pictures: a heat map of --class over each, or the most probable class at each place. Windows, half a window "
+    "or --step apart, are cut out and predicted.",
+)
+@click.option(
+    "--one-pass",
+    is_flag=True,
+    help="With --scan: the backbone runs on the whole picture, and the head slides over its map. Finer and faster; how far the "
+    "answers are from those for windows is measured and said.",
+)
+@window_options
 @table_options
 @output_options
 def explain(
@@ -59,6 +72,10 @@ def explain(
     neighbours: int,
     filters: bool,
     channels: str,
+    scan: bool,
+    one_pass: bool,
+    window: int | None,
+    step: int | None,
     table: Place | None,
     image_column: str | None,
     console: Console,
@@ -82,6 +99,10 @@ def explain(
         neighbours=neighbours,
         filters=filters,
         channels=channels,
+        scan=scan,
+        one_pass=one_pass,
+        window=window,
+        step=step,
         table=table,
         image_column=image_column,
         console=console,

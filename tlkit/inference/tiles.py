@@ -126,11 +126,13 @@ def _check_model(spec: BundleSpec, purpose: str) -> None:
         )
 
 
-def refuse_beside_tiles(given: Mapping[str, bool]) -> None:
-    """Refuse options that have no effect with `--tiles`.
+def refuse_beside(purpose: str, given: Mapping[str, bool], options: str) -> None:
+    """Refuse options that have no effect with `--tiles` or `--scan`.
 
     Args:
+        purpose: Either.
         given: Whether each option is given, by its name.
+        options: Those that have an effect, in words.
 
     Raises:
         SettingError: One of them is given.
@@ -138,16 +140,15 @@ def refuse_beside_tiles(given: Mapping[str, bool]) -> None:
     for option, is_given in given.items():
         if is_given:
             raise SettingError(
-                f"{option} has no effect with --tiles, which gives many answers to a picture.",
-                expected="--out, --counts, --overlay, --top-k, --min-probability, --window, --step and the options of engines",
-                fix=f"leave out {option}, or --tiles.",
+                f"{option} has no effect with {purpose}.", expected=options, fix=f"leave out {option}, or {purpose}."
             )
 
 
-def require_tiles(given: Mapping[str, bool]) -> None:
-    """Refuse options that have an effect with `--tiles` alone, where it is not given.
+def require_option(purpose: str, given: Mapping[str, bool]) -> None:
+    """Refuse options that have an effect with `--tiles` or `--scan` alone, where it is not given.
 
     Args:
+        purpose: Either.
         given: Whether each option is given, by its name.
 
     Raises:
@@ -156,9 +157,9 @@ def require_tiles(given: Mapping[str, bool]) -> None:
     for option, is_given in given.items():
         if is_given:
             raise SettingError(
-                f"{option} has no effect without --tiles.",
-                expected=f"{option} only with --tiles",
-                fix=f"add --tiles, or leave out {option}.",
+                f"{option} has no effect without {purpose}.",
+                expected=f"{option} only with {purpose}",
+                fix=f"add {purpose}, or leave out {option}.",
             )
 
 
