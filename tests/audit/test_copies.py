@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from tlkit.audit.copies import Copies, group_copies, make_copy_findings
 from tlkit.data.looks import read_looks
 from tlkit.data.manifest import ImageRecord
 from tlkit.similarity.search import find_neighbours
+from tlkit.tasks.objects import describe_objects
 
 
 @contextmanager
@@ -125,3 +127,19 @@ def test_files_that_cannot_be_read_any_more_are_copies_only_by_their_bytes(folde
     gone = [ImageRecord(folder / f"gone-{number}", "abc", 1, 1, "train", "cat") for number in range(2)]
     copies = group_copies([*records, *gone], None, read_looks([*records, *gone], progress=no_progress))
     assert copies.groups.tolist() == [-1, -1, 0, 0]
+
+
+def test_answers_that_say_the_same_are_a_conflict_only_on_the_same_pixels(folder: Path) -> None:
+    records = read_records(folder, "0.png", "0-again.png", "3.png", "3-small.jpg")
+    answers = [f'[["cat",{left},0,{left + 5},5]]' for left in range(4)]
+    records = [dataclasses.replace(record, answer=answer) for record, answer in zip(records, answers, strict=True)]
+    found = make_copy_findings(records, find(records), describe=describe_objects)
+    assert [(each.kind, each.path.name, each.given) for each in found] == [
+        ("conflict", "0.png", "1 × cat"),
+        ("conflict", "0-again.png", "1 × cat"),
+        ("copy", "3.png", "1 × cat"),
+        ("copy", "3-small.jpg", "1 × cat"),
+    ]
+    assert found[0].evidence == "It is the same file as cat/0-again.png; they are not annotated alike."
+    alike = make_copy_findings(records, find(records), describe=describe_objects, agree=lambda answer, other: True)
+    assert {each.kind for each in alike} == {"copy"}

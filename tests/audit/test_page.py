@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.browser import NARROW_PX, find_barriers, find_overflow
+from tlkit.audit.judging import LabelJudge
 from tlkit.audit.moves import propose_moves
 from tlkit.audit.page import write_audit_page
 from tlkit.audit.study import study_images
@@ -50,7 +51,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     manifest = Manifest(root, ("cat", "dog"), records)
     looks = read_looks(records, progress=no_progress)
-    study = study_images(manifest, records, features, looks, is_log=False, seed=0, console=Console(verbosity=-1))
+    judge = LabelJudge(is_log=False, seed=0)
+    study = study_images(manifest, records, features, looks, judge=judge, console=Console(verbosity=-1))
     moves = propose_moves(study.audit.findings, records, manifest)
     return write_audit_page(root.parent / "audit.html", study.audit, records, moves, manifest, {"data": str(root)})
 

@@ -36,6 +36,10 @@ def test_a_class_of_few_images_makes_fewer_folds(fewest: int, num_folds: int) ->
     assert len(make_stratified_folds(["a"] * fewest + ["b"] * 30)) == num_folds
 
 
+def test_there_may_be_fewer_folds() -> None:
+    assert len(make_stratified_folds(["a"] * 30, most=3)) == 3
+
+
 def test_folds_depend_on_the_seed_alone() -> None:
     strata = [0, 1] * 50
     assert places_of(make_stratified_folds(strata)) == places_of(make_stratified_folds(strata))

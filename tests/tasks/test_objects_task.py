@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from tlkit.commands.audit import AuditRequest, run_audit
 from tlkit.commands.compare import run_compare
 from tlkit.commands.leak import run_leak
 from tlkit.errors import SettingError
@@ -77,7 +76,6 @@ def test_what_needs_one_answer_of_each_image_is_refused() -> None:
             "compare",
             lambda data, **common: run_compare(data, requested=ComparisonRequest(), console=Console(), **common),
         ),
-        ("audit", lambda data, **common: run_audit(AuditRequest(data, None, **common), console=Console())),
     ],
 )
 def test_commands_that_need_one_answer_refuse_before_they_read(

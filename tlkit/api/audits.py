@@ -6,7 +6,7 @@ from typing import Any
 
 from tlkit.api.arguments import Place, Result, as_path, fetch_data, fetch_run, quiet_console, require_path
 from tlkit.errors import SettingError
-from tlkit.recipes.given import check_known, collect_settings
+from tlkit.recipes.given import check_known, collect_sections
 from tlkit.recipes.settings import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -22,7 +22,7 @@ def audit_images(
     console: Console | None = None,
     **settings: Any,
 ) -> Result:
-    """Find wrong labels, copies, outliers and poor pictures in a data set: `tlkit audit`.
+    """Find wrong labels and boxes, copies, outliers and poor pictures in a data set: `tlkit audit`.
 
     Args:
         data: As in `finetune`; None for the images of `run`.
@@ -33,8 +33,8 @@ def audit_images(
         settings: Those of `[backbone]` and `[data]`, and `seed`; none with `run`.
 
     Returns:
-        The number of `images`, `findings` by kind and proposed `moves`; the estimated number of `wrong_labels`, with a
-        95% interval; `confusable` classes; the `first` findings to look at; `out` and `page`.
+        The number of `images`, `findings` by kind and proposed `moves`; the estimated number of `wrong_labels`, of boxes
+        their classes, with a 95% interval; `confusable` classes; the `first` findings to look at; `out` and `page`.
 
     Raises:
         TlkitError: Any problem that the user can solve.
@@ -49,12 +49,13 @@ def audit_images(
         )
     from tlkit.commands.audit import AuditRequest, run_audit
 
+    sections = collect_sections(settings)
     request = AuditRequest(
         fetch_data(data, console),
         fetch_run(run, console),
-        collect_settings(DataSettings, settings),
-        collect_settings(BackboneSettings, settings),
-        collect_settings(TrainingSettings, settings).seed,
+        sections["data"],
+        sections["backbone"],
+        sections["training"].seed,
         as_path(out),
         ray,
     )

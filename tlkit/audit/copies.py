@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
@@ -98,16 +99,29 @@ def group_copies(
     return Copies(groups, _relate(records, looks, groups, exact, similar))
 
 
-def make_copy_findings(records: Sequence[ImageRecord], copies: Copies) -> list[Finding]:
+def make_copy_findings(
+    records: Sequence[ImageRecord],
+    copies: Copies,
+    *,
+    describe: Callable[[str], str] = str,
+    agree: Callable[[str, str], bool] = operator.eq,
+) -> list[Finding]:
     """Return a finding for each image of a group: a conflict if answers in it differ, otherwise a copy.
 
     Copies across splits score higher than those within one, since they spoil a measurement.
+
+    Args:
+        records: The images.
+        copies: Their groups.
+        describe: Returns an answer in words. Answers of which it says the same may differ where copies were resized, turned
+            or cut, as boxes do.
+        agree: Whether two answers for the same pixels are the same.
     """
     findings = []
     for number, places in enumerate(copies.list_groups()):
         members = [records[place] for place in places]
-        answers, splits = {each.answer for each in members}, sorted({each.split for each in members})
-        kind = "conflict" if len(answers) > 1 else "copy"
+        answers, splits = {describe(each.answer) for each in members}, sorted({each.split for each in members})
+        kind = "conflict" if len(answers) > 1 or _differ_in_detail(records, copies, places, agree) else "copy"
         for place in places:
             record, relation = records[place], copies.relations[place]
             assert relation is not None
@@ -115,16 +129,29 @@ def make_copy_findings(records: Sequence[ImageRecord], copies: Copies) -> list[F
             evidence = f"It is {relation.words} {_shorten(records[relation.other])}"
             if len(others) > 1:
                 evidence += f", in a group of {len(members)}"
-            if kind == "conflict":
+            if len(answers) > 1:
                 evidence += f"; labels in the group: {', '.join(sorted(answers))}"
+            elif kind == "conflict":
+                evidence += "; they are not annotated alike"
             if len(splits) > 1:
                 evidence += f"; the copies lie in {' and '.join(splits)}"
             score = (_ACROSS if len(splits) > 1 else _WITHIN) * min(1.0, relation.agreement)
             paths = tuple(each.path for each in others)
-            findings.append(
-                Finding(kind, record.path, record.split, record.answer, "", score, number, f"{evidence}.", paths)
-            )
+            given = describe(record.answer)
+            findings.append(Finding(kind, record.path, record.split, given, "", score, number, f"{evidence}.", paths))
     return findings
+
+
+def _differ_in_detail(
+    records: Sequence[ImageRecord], copies: Copies, places: NDArray[np.int64], agree: Callable[[str, str], bool]
+) -> bool:
+    """Return whether images of a group that have the same bytes or pixels have different answers."""
+    pairs = [(place, relation) for place in places if (relation := copies.relations[place])]
+    return any(
+        not agree(records[place].answer, records[relation.other].answer)
+        for place, relation in pairs
+        if relation.words in (SAME_FILE, SAME_PIXELS)
+    )
 
 
 def _shorten(record: ImageRecord) -> str:

@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.places.copies import show_path
+from tlkit.reports.frames import Mark
 from tlkit.reports.printed_table import write_csv
 
 FINDINGS_FILE = "findings.csv"
 KINDS = {
     "label": "probably mislabelled",
+    "missing": "an object without a box, probably",
+    "class": "a box of a wrong class, probably",
+    "place": "a badly placed box, probably",
+    "double": "an object with two boxes",
+    "doubtful": "a box where nothing is found",
     "conflict": "copies with different labels",
     "copy": "copies of the same picture",
     "event": "taken in one burst or at one event",
@@ -47,6 +53,7 @@ class Finding:
         group: Number of the group that the image belongs to (of copies, or of an event); None without one.
         evidence: One short sentence that says why it was found.
         others: Paths of other images that show it: the copies of a copy, the nearest images of a mislabelled one.
+        marks: Boxes to draw into its picture, the ones in question first.
     """
 
     kind: str
@@ -58,6 +65,7 @@ class Finding:
     group: int | None = None
     evidence: str = ""
     others: tuple[Path, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,7 @@ class Audit:
         confusable: Pairs of classes that are hard to tell apart, the hardest first.
         notices: Remarks about the data set or about what was not looked at, one sentence each.
         num_judged: Number of labels judged; with several labels, their number times that of the images.
+        judged: What was judged, in the plural: labels, or the classes of boxes.
     """
 
     num_images: int
@@ -113,6 +122,7 @@ class Audit:
     confusable: tuple[ClassPair, ...] = ()
     notices: tuple[str, ...] = ()
     num_judged: int = 0
+    judged: str = "labels"
 
     def counts(self) -> dict[str, int]:
         """Return the number of images per kind, in the order of KINDS, without kinds that were not found."""

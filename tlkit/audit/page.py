@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+
+from PIL import Image
 
 from tlkit.audit.findings import KINDS, Audit, Finding, shorten_path
 from tlkit.audit.moves import COLUMNS, MOVE, MOVES_FILE, REMOVE, SURE_FROM, Move, find_obstacle, make_move
 from tlkit.data.images import UnusableImage, read_content, read_picture
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.outputs import GreyRange
+from tlkit.reports.frames import draw_marks
 from tlkit.reports.markup import Html, Link, escape_text, render_list, render_table
 from tlkit.reports.page import Page, Section, write_page
 from tlkit.reports.run_page import render_skipped_section
 from tlkit.reports.sheet import Choice, Export, Group, Sheet, Tile, render_sheet
 from tlkit.reports.thumbnails import PAGE_BYTES, PictureBudget, make_thumbnail
+from tlkit.tasks import find_task
 
 PAGE_FILE = "audit.html"
 MAX_PICTURES = 400
@@ -24,9 +29,24 @@ MAP_BYTES = 1_500_000
 _SHEET_BYTES = PAGE_BYTES - MAP_BYTES
 _EDGE_PX = 224
 _SHEET = "findings"
+_MARKED_EDGE_PX, _MARKED_BYTES = 352, 24_000
 _SHARES = {"label": 0.45, "conflict": 0.15, "copy": 0.15}
 """Part of the pictures for the first kinds; the others share what is left."""
-_TONES = {"label": "wrong", "conflict": "wrong", "copy": "unsure"}
+_TONES = {
+    "label": "wrong",
+    "missing": "wrong",
+    "class": "wrong",
+    "place": "wrong",
+    "double": "wrong",
+    "doubtful": "unsure",
+    "conflict": "wrong",
+    "copy": "unsure",
+}
+_BOX_NOTE = (
+    " Dashed frames are the boxes that are given, a name with a question mark the one in question; what is found by a detector "
+    "that never saw the picture has a solid frame and its score. Correct the annotations themselves: findings.csv names each "
+    "box by its edges, left, top, right and bottom, in pixels."
+)
 
 
 def write_audit_page(
@@ -52,27 +72,31 @@ def write_audit_page(
     root, grey, can_move = manifest.root, manifest.grey, moves is not None
     shown = choose_shown(audit.findings)
     by_path = {record.path: record for record in records}
-    proposed = {move.path: move for move in moves or ()}
+    proposed, task = {move.path: move for move in moves or ()}, find_task(manifest.task)
     max_bytes = PictureBudget(_SHEET_BYTES).share(len(shown))
 
     def build_tile(finding: Finding) -> Tile:
         record = by_path[finding.path]
         choices = _list_choices(finding, record, root, proposed) if can_move else ()
         return Tile(
-            _draw(finding.path, grey, max_bytes),
+            _draw(finding, grey, max_bytes),
             finding.path.name,
             _describe(finding, root),
-            badge=f"{finding.score:.0%}" if finding.kind == "label" else "",
+            badge=f"{finding.score:.0%}" if finding.kind == "label" or finding.marks else "",
             tone=_TONES.get(finding.kind, "plain"),
-            facets={"kind": KINDS[finding.kind], "label": finding.given, "split": finding.split},
+            facets={
+                "kind": KINDS[finding.kind],
+                "label": task.names_of(record.answer) if task.has_objects else finding.given,
+                "split": finding.split,
+            },
             search=f"{shorten_path(finding.path, root)} {finding.suggested}",
             choices=choices,
         )
 
-    groups = []
+    groups, totals = [], Counter(finding.kind for finding in audit.findings)
     for kind, found in groupby(shown, key=lambda finding: finding.kind):
         tiles = [build_tile(finding) for finding in found]
-        total = audit.counts()[kind]
+        total = totals[kind]
         note = f"{len(tiles):,} of {total:,} are shown; findings.csv lists all." if total > len(tiles) else ""
         groups.append(Group(KINDS[kind].capitalize(), tiles, note))
     sheet = render_sheet(
@@ -86,8 +110,8 @@ def write_audit_page(
             f"labels with a probability of at least {SURE_FROM:.0%} and surplus copies with the same bytes, label and "
             "split are chosen at first."
             if can_move
-            else "The first of each kind is the one to look at first.",
-            {"kind": "Kind", "label": "Given label", "split": "Split"},
+            else f"The first of each kind is the one to look at first.{_BOX_NOTE if task.lists_objects else ''}",
+            {"kind": "Kind", "label": "Class" if task.has_objects else "Given label", "split": "Split"},
             export=Export(MOVES_FILE, COLUMNS, f"Save {MOVES_FILE}") if can_move else None,
         )
     )
@@ -95,7 +119,7 @@ def write_audit_page(
     sections.append(render_skipped_section([(shorten_path(item.path, root), item.reason) for item in manifest.skipped]))
     facts = {"images": f"{audit.num_images:,}"}
     if audit.wrong_labels:
-        facts["wrong labels, estimated"] = str(audit.wrong_labels)
+        facts[f"wrong {audit.judged}, estimated"] = str(audit.wrong_labels)
     page = Page(root.name, "Audit of a data set.", [section for section in sections if section], facts, origin)
     return write_page(path, page)
 
@@ -104,7 +128,7 @@ def choose_shown(findings: Iterable[Finding]) -> list[Finding]:
     """Return the findings whose pictures fit on a page: the first of each kind."""
     by_kind = {kind: list(found) for kind, found in groupby(findings, key=lambda finding: finding.kind)}
     others = [kind for kind in by_kind if kind not in _SHARES]
-    rest = (1 - sum(_SHARES.values())) / max(1, len(others))
+    rest = (1 - sum(_SHARES.get(kind, 0.0) for kind in by_kind)) / max(1, len(others))
     shown: list[Finding] = []
     for kind, found in by_kind.items():
         shown += found[: int(MAX_PICTURES * _SHARES.get(kind, rest))]
@@ -129,7 +153,10 @@ def _list_choices(finding: Finding, record: ImageRecord, root: Path, proposed: M
 
 
 def _describe(finding: Finding, root: Path) -> list[str]:
-    lines = [shorten_path(finding.path, root), f"given: {finding.given}" if finding.given else "no label"]
+    lines = [
+        shorten_path(finding.path, root),
+        f"given: {finding.given}" if finding.given else ("no box" if finding.marks else "no label"),
+    ]
     if finding.suggested:
         lines.append(f"suggested: {finding.suggested}")
     if finding.group is not None:
@@ -137,17 +164,27 @@ def _describe(finding: Finding, root: Path) -> list[str]:
     return [*lines, finding.evidence]
 
 
-def _draw(path: Path, grey: Sequence[GreyRange], max_bytes: int) -> bytes:
+def _draw(finding: Finding, grey: Sequence[GreyRange], max_bytes: int) -> bytes:
+    edge = _MARKED_EDGE_PX if finding.marks else _EDGE_PX
     try:
-        picture = read_picture(read_content(path), target=(_EDGE_PX, _EDGE_PX), grey=grey)
+        picture = read_picture(read_content(finding.path), target=(edge, edge), grey=grey)
     except UnusableImage:  # it was there when it was looked at
         return _draw_missing()
+    if finding.marks:
+        return make_thumbnail(
+            draw_marks(_fit(picture, edge), finding.marks), edge_px=edge, max_bytes=min(_MARKED_BYTES, max_bytes)
+        )
     return make_thumbnail(picture, edge_px=_EDGE_PX, max_bytes=min(12_000, max_bytes))
 
 
-def _draw_missing() -> bytes:
-    from PIL import Image
+def _fit(picture: Image.Image, edge_px: int) -> Image.Image:
+    """Return a picture whose longer edge is `edge_px`, so that frames and letters have the same width in all."""
+    scale = edge_px / max(picture.size)
+    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    return picture.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.BICUBIC)
 
+
+def _draw_missing() -> bytes:
     return make_thumbnail(Image.new("RGB", (_EDGE_PX, _EDGE_PX), (128, 128, 128)))
 
 
@@ -162,8 +199,8 @@ def _render_counts(audit: Audit) -> Section:
     note = ""
     if audit.wrong_labels:
         note = (
-            f"Estimated from held-out predictions: {audit.wrong_labels} of the {audit.num_judged:,} labels are wrong, with "
-            "a 95% interval. The estimate holds if labels are wrong independently of how clear the picture is."
+            f"Estimated from held-out predictions: {audit.wrong_labels} of the {audit.num_judged:,} {audit.judged} are "
+            "wrong, with a 95% interval. The estimate holds if they are wrong independently of how clear the picture is."
         )
     return Section("Summary", render_table((("images", "finding"), rows), label="Number of images per finding"), note)
 

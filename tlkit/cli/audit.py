@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 def audit(
     data: Place | None, run: Place | None, out: Place | None, ray: str | None, console: Console, **options: Any
 ) -> None:
-    """Look for what is wrong with the images of DATA: labels, copies, outliers, poor pictures.
+    """Look for what is wrong with the images of DATA: labels, boxes, copies, outliers, poor pictures.
 
     This compares all images by the features of a pretrained backbone and writes a page to look through, audit.html;
     findings.csv; labels.csv, which ranks all labels by how probably they are wrong; and moves.csv, a list of proposed
-    moves that `tlkit apply` carries out. Nothing of the data is changed.
+    moves that `tlkit apply` carries out. Boxes are judged by detectors that never saw the picture. Nothing of the data is
+    changed.
     """
     from tlkit import api
 

@@ -62,7 +62,7 @@ SECTIONS = {
         "evaluate": "Evaluate a run on labelled images.",
         "explain": "Show what speaks for a run's answers, as heat maps.",
         "leak": "Find metadata that give the answer away.",
-        "audit": "Find wrong labels, copies, outliers and poor pictures.",
+        "audit": "Find wrong labels and boxes, copies and poor pictures.",
         "apply": "Carry out the moves that an audit proposes, or undo them.",
         "drift": "Compare new images with a run's, and estimate the score on them.",
         "suggest": "Suggest which unlabelled images to label next.",
