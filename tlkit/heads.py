@@ -10,7 +10,7 @@ Each head is a record in `HEADS`, which settings and checks use; Keras is only i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -117,16 +117,9 @@ def build_head(
     feature = keras.Input((layout.width,) if layout else feature_shape, name="feature")
     inputs = {"feature": feature}
     if head.build_body is None:
-        from tlkit.detection.grid import NUM_BOX_VALUES
-        from tlkit.detection.head import build_detector
-
         assert layout is not None, "with pooling maps"
-        maps, num_answers = layout.unpack(feature), outputs.num_answers
-        if kind == SEGMENTER:
-            answer = build_conv_segmenter(maps, num_outputs=num_answers, units=units, dropout=dropout)
-        else:
-            num_classes = num_answers - NUM_BOX_VALUES
-            answer = build_detector(maps, num_classes=num_classes, units=units, dropout=dropout)
+        maps = layout.unpack(feature)
+        answer = build_on_maps(kind, maps, num_answers=outputs.num_answers, units=units, dropout=dropout)
         return keras.Model(inputs, {"answer": answer}, name="head")
     x = head.build_body(feature, dropout, units, whiten)
     if head.scores_places:
@@ -145,6 +138,26 @@ def build_head(
         box = layers.Dense(4, activation="sigmoid", kernel_initializer="zeros", name="box", dtype="float32")(x)
         predicted["box"] = box
     return keras.Model(inputs, predicted, name="head")
+
+
+def build_on_maps(
+    kind: str, maps: Sequence[keras.KerasTensor], *, num_answers: int, units: int, dropout: float
+) -> keras.KerasTensor:
+    """Build the layers of a head that answers at places, and return its answer.
+
+    Args:
+        kind: `DETECTOR` or `SEGMENTER`.
+        maps: Float (n, height, width, channels), the finest first.
+        num_answers: Number of values at a place.
+        units: Number of filters.
+        dropout: 0 <= dropout < 1.
+    """
+    if kind == SEGMENTER:
+        return build_conv_segmenter(maps, num_outputs=num_answers, units=units, dropout=dropout)
+    from tlkit.detection.grid import NUM_BOX_VALUES
+    from tlkit.detection.head import build_detector
+
+    return build_detector(maps, num_classes=num_answers - NUM_BOX_VALUES, units=units, dropout=dropout)
 
 
 def join_kinds(ability: str) -> str:

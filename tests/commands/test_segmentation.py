@@ -128,6 +128,19 @@ def test_predicted_masks_are_masks_again(run: Path, scenes: Path, tmp_path: Path
     assert result["miou"]["value"] > 0.93
 
 
+def test_an_export_draws_the_masks_of_the_run(run: Path, openvino: Any, tmp_path: Path) -> None:
+    out = tmp_path / "ship"
+    result = run_export(ExportRequest(run, ("openvino",), out=out), console=QUIET)
+    (file,) = result["files"]
+    assert (file["agrees"], result["measured_on"]) == (True, "the run's own validation split")
+    assert file["largest_difference"] < 1e-4
+    assert min(file["same_answer"], file["mask_iou"]) > 0.999
+    assert file["score"]["value"] == pytest.approx(result["bundle_score"]["value"], abs=1e-3)
+    assert {path.name for path in (out / "readers").iterdir()} >= {"tlkit_masks.py", "tlkit_reader.py"}
+    assert not {"tlkit_objects.py", "cpp"} & {path.name for path in (out / "readers").iterdir()}
+    assert "--masks found/" in (out / "README.md").read_text("utf-8")
+
+
 def test_keras_and_openvino_give_the_same_masks(scenes: Path, openvino: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
     summary = run_finetune(make_recipe(scenes, {"epochs": 3, "views": 2}), scenes / "photos", run, console=QUIET)
@@ -208,9 +221,6 @@ def test_what_does_not_go_with_masks_is_refused_in_words(run: Path, scenes: Path
     with pytest.raises(SettingError) as refused:
         run_explain(run, [str(scenes / "photos")], tmp_path / "maps", console=QUIET)
     assert refused.value.found == "tlkit explain does not apply to segmentation yet."
-    with pytest.raises(SettingError) as refused:
-        run_export(ExportRequest(run), console=QUIET)
-    assert refused.value.found == "tlkit export does not apply to segmentation yet."
     options = PredictOptions(views=ViewPlan("standard", 3, 0))
     with pytest.raises(SettingError) as refused:
         run_predict(run, [str(scenes)], PredictOutputs(), options, console=QUIET, stdin=None, stdout=None)

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import functools
 import http.server
+import importlib
 import io
 import json
 import os
@@ -22,10 +23,11 @@ from PIL import Image
 
 from tests.browser import OpenPage, find_barriers, find_overflow
 from tests.exports.conftest import make_proof
-from tests.exports.test_reader import ENCODING, PICTURES, READER, SPEC, load_reader
+from tests.exports.test_reader import ENCODING, MASKS, PICTURES, READER, SPEC, load_reader
 from tlkit.exports.model_json import build_document
 from tlkit.exports.readme import write_readme
 from tlkit.models.spec import BundleSpec
+from tlkit.recipes import HeadSettings
 
 RUNTIME = "ort.wasm.min.mjs"
 TOY_RUNTIME = """\
@@ -86,7 +88,9 @@ def address(tmp_path: Path) -> Iterator[str]:
 def page(tmp_path: Path, address: str, open_served: OpenPage) -> Any:
     """A page that has loaded the reader."""
     shutil.copytree(READER.parent, tmp_path / "ship" / "readers", ignore=shutil.ignore_patterns("__pycache__"))
-    script = 'import * as reader from "./readers/tlkit_reader.js"; window.reader = reader;'
+    script = """import * as reader from "./readers/tlkit_reader.js";
+      import * as places from "./readers/tlkit_places.js";
+      Object.assign(window, { reader, places });"""
     (tmp_path / "ship" / "index.html").write_text(
         f'<!doctype html><link rel="icon" href="data:,"><script type="module">{script}</script>', "utf-8"
     )
@@ -133,7 +137,7 @@ def test_grey_of_16_bits_is_refused(page: Any, tmp_path: Path) -> None:
 
 def test_the_resize_is_that_of_pillow(page: Any, tmp_path: Path) -> None:
     reader = load_reader(tmp_path / "python", SPEC)
-    for height, width in ((301, 97), (20, 17), (32, 32)):
+    for height, width in ((101, 47), (20, 17), (32, 32)):
         rgba = np.random.default_rng(0).integers(0, 256, (height, width, 4), np.uint8)
         script = "([rgba, width, height, model]) => Array.from(reader.resize(rgba, width, height, model))"
 
@@ -163,6 +167,55 @@ def test_metadata_are_encoded_as_in_python(page: Any, tmp_path: Path) -> None:
                           [rows, reader.MODEL])  # fmt: skip
 
     np.testing.assert_allclose(found, [reader.read_metadata(row) for row in rows], rtol=1e-6)
+
+
+def test_objects_are_chosen_as_in_python(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for nms in ("soft", "hard"):
+        monkeypatch.syspath_prepend(tmp_path / nms / "readers")
+        head = HeadSettings("detector", nms=nms)
+        spec = dataclasses.replace(
+            MASKS, task="detection", head=head, class_names=("cat", "dog"), thresholds=(0.5, 0.4)
+        )
+        reader, rng = load_reader(tmp_path / nms, spec), np.random.default_rng(2)
+        corners = rng.uniform(-0.2, 0.7, (60, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(0.1, 0.5, (60, 2))], axis=1).astype(np.float32)
+        scores = rng.uniform(0, 1, (60, 2)).astype(np.float32)
+
+        script = """([boxes, scores, model]) => reader.describeAnswer(
+          { boxes: Float32Array.from(boxes), scores: Float32Array.from(scores) }, 200, 300, model).objects"""
+        found = page.evaluate(script, [boxes.ravel().tolist(), scores.ravel().tolist(), reader.MODEL])
+
+        facts = {"image-width": "200", "image-height": "300"}
+        expected = reader.describe_answer({"boxes": boxes, "scores": scores}, facts)["objects"]
+        assert len(expected) > 5
+        assert [each["class"] for each in found] == [each["class"] for each in expected]
+        for key in ("box", "score"):
+            np.testing.assert_allclose(
+                [each[key] for each in found], [each[key] for each in expected], rtol=1e-4, atol=1e-3
+            )
+
+
+def test_masks_are_drawn_as_in_python(page: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = """([cells, model]) => {
+      const [numbers, frame] = [Float32Array.from(cells), reader.findFrame(50, 30, model)];
+      const mask = places.drawMask(numbers, frame, [50, 30], 50, 30, model);
+      return [Array.from(mask), reader.describeAnswer({ cells: numbers }, 50, 30, model).areas];
+    }"""
+    cells = np.random.default_rng(3).dirichlet(np.full(4, 0.3), (8, 6)).astype(np.float32)
+    for fit in ("squash", "crop", "pad"):
+        monkeypatch.syspath_prepend(tmp_path / fit / "readers")
+        reader = load_reader(tmp_path / fit, dataclasses.replace(MASKS, fit=fit))
+        model = reader.MODEL | {"outputs": [{"name": "cells", "shape": ["batch", 8, 6, 4]}]}
+
+        mask, areas = page.evaluate(script, [cells.ravel().tolist(), model])
+
+        draw_mask = importlib.import_module("tlkit_masks").draw_mask
+        expected = draw_mask(cells, (30, 50), reader.find_frame(50, 30), (30, 50), 255)
+        assert (np.reshape(mask, (30, 50)) == expected).mean() > 0.998  # a browser computes with more digits
+        row = reader.describe_answer({"cells": cells}, {"image-width": "50", "image-height": "30"})
+        assert {each["class"]: each["share"] for each in areas} == pytest.approx(
+            {each["class"]: each["share"] for each in row["areas"]}, abs=1e-3
+        )
 
 
 def read_corner(canvas: Any) -> tuple[int, ...]:
@@ -205,6 +258,39 @@ def test_the_page_shows_probabilities_the_box_and_the_map(
     page.get_by_label("Show where the model sees the class").uncheck()
     assert read_corner(canvas) == (255, 0, 0)
     assert find_overflow(page) <= 0
+    assert find_barriers(page) == []
+
+
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_the_page_shows_what_is_where(task: str, page: Any, address: str, tmp_path: Path) -> None:
+    ship, is_mask = tmp_path / "ship", task == "segmentation"
+    spec = dataclasses.replace(MASKS, task=task, fit="squash", class_names=("cat", "dog"))
+    document = build_document(spec, bundle_sha256="0")
+    document["outputs"] = [{"name": "cells", "shape": ["batch", 1, 2, 3]}]
+    (ship / "model.json").write_text(json.dumps(document), "utf-8")
+    (ship / "onnx-float32").mkdir()
+    (ship / "onnx-float32" / "model.onnx").write_text("toy")
+    numbers = {"boxes": [0.5, 0.5, 0.95, 0.95, 0, 0, 0.3, 0.3], "scores": [0.9, 0, 0, 0.8]}
+    numbers = {"cells": [1, 0, 0, 0, 0, 1]} if is_mask else numbers
+    lines = ", ".join(f'{name}: new Tensor("float32", {values}, [])' for name, values in numbers.items())
+    start, end = TOY_RUNTIME.index("        const red"), TOY_RUNTIME.index("      },\n    };")
+    toy = TOY_RUNTIME[:start] + f"        return {{ {lines} }};\n" + TOY_RUNTIME[end:]
+    (ship / "readers" / RUNTIME).write_text(toy, "utf-8")
+    Image.new("RGB", (40, 20), (255, 255, 255)).save(tmp_path / "white.png")
+
+    page.goto(f"{address}/readers/")
+    page.get_by_text("The model is ready.").wait_for()
+    page.set_input_files("#files", str(tmp_path / "white.png"))
+    page.get_by_text("One picture answered.").wait_for()
+
+    article = page.locator("article")
+    assert article.locator("p").inner_text() == ("dog" if is_mask else "1 × cat, 1 × dog")
+    assert article.locator("th").all_inner_texts() == (["dog"] if is_mask else ["cat", "dog"])
+    painted = read_corner(article.locator("canvas"))
+    assert painted != (255, 255, 255)
+    if is_mask:
+        page.get_by_label("Show the mask").uncheck()
+        assert read_corner(article.locator("canvas")) == (255, 255, 255)
     assert find_barriers(page) == []
 
 
@@ -266,5 +352,5 @@ def write_mean_model(onnx: Any, path: Path) -> None:
 
 
 def test_programs_have_no_address_of_another_host() -> None:
-    for name in ("tlkit_reader.js", "index.html"):
+    for name in ("tlkit_reader.js", "tlkit_places.js", "index.html"):
         assert not re.search(r"https?:|//[a-z]", (READER.parent / name).read_text("utf-8").replace("// ", "")), name

@@ -22,13 +22,17 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import describe_facts
 from tlkit.detection.decoding import activate_answers, decode_answers
 from tlkit.detection.grid import Grid
+from tlkit.exports.mask_comparison import read_masks
 from tlkit.exports.model_json import build_document
+from tlkit.inference.files import describe_row
+from tlkit.inference.mask_files import MaskFolder
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding, NumberColumn
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import GreyRange
 from tlkit.recipes import HeadSettings
 from tlkit.tasks.found_objects import list_found_objects
+from tlkit.tasks.mask_text import PLACES
 
 READER = Path(tlkit.exports.__file__).parent / "readers" / "tlkit_reader.py"
 ENCODING = MetadataEncoding(
@@ -46,11 +50,17 @@ SPEC = BundleSpec(
     grey=(GreyRange("16-bit", 0.0, 4095.0), GreyRange("float", -1.0, 3.0)),
 )  # fmt: skip
 
+MASKS = BundleSpec(
+    "tiny", (64, 64), "pad", LOADER_VERSION, "maps", HeadSettings("segmenter"), ("cat", "dog", "fish"),
+    task="segmentation", map_sizes=((8, 8), (4, 4)), unknown_above=0.5,
+)  # fmt: skip
+
 
 def load_reader(folder: Path, spec: BundleSpec) -> ModuleType:
     """Return the reader as it stands in an export of a model."""
     (folder / "readers").mkdir(parents=True)
-    shutil.copy(READER, folder / "readers")
+    for path in READER.parent.glob("tlkit_*.py"):
+        shutil.copy(path, folder / "readers")
     (folder / "model.json").write_text(json.dumps(build_document(spec, bundle_sha256="0")), "utf-8")
     module_spec = importlib.util.spec_from_file_location("tlkit_reader", folder / "readers" / READER.name)
     assert module_spec is not None
@@ -186,7 +196,10 @@ def test_a_missing_row_is_an_error_that_names_the_column(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("nms", "sigma"), [("soft", 0.5), ("hard", None)])
-def test_objects_are_chosen_as_tlkit_chooses_them(nms: str, sigma: float | None, tmp_path: Path) -> None:
+def test_objects_are_chosen_as_tlkit_chooses_them(
+    nms: str, sigma: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path / "readers")
     names, head = ("cat", "dog", "fish"), HeadSettings("detector", nms=nms)
     spec = BundleSpec(
         "tiny", (64, 64), "pad", LOADER_VERSION, "maps", head, names, task="detection",
@@ -210,3 +223,59 @@ def test_objects_are_chosen_as_tlkit_chooses_them(nms: str, sigma: float | None,
         assert [each["class"] for each in row["objects"]] == [each.class_name for each in shown]
         num_found += len(shown)
     assert num_found > 100
+
+
+@pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("size", [(30, 50), (61, 20)])
+def test_masks_are_drawn_as_tlkit_draws_them(
+    fit: str, size: tuple[int, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path / "readers")
+    spec = dataclasses.replace(MASKS, fit=fit)
+    reader, rng = load_reader(tmp_path, spec), np.random.default_rng(3)
+    facts = {"image-height": str(size[0]), "image-width": str(size[1])}
+    for _ in range(4):
+        cells = rng.dirichlet(np.full(4, 0.3), (8, 8)).astype(np.float32)
+        ours = describe_row("a.png", size, np.append(cells.ravel(), np.float32(0.1)), spec, top_k=1)
+        row = reader.describe_answer({"cells": cells, "distance": np.float32(0.1)}, facts)
+        assert ours.draw_mask is not None
+        np.testing.assert_array_equal(read_masks([row])[0], ours.draw_mask((PLACES, PLACES)))
+        assert {each["class"]: each["share"] for each in row["areas"]} == pytest.approx(
+            {name: share for name, share in (ours.areas or {}).items() if share}
+        )
+
+
+def test_the_program_writes_the_masks_that_predict_writes_and_replaces_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path / "readers")
+    reader, (ours, theirs) = load_reader(tmp_path, MASKS), (tmp_path / "ours", tmp_path / "theirs")
+    (tmp_path / "toy-float32").mkdir()
+    photos = [tmp_path / name / "a.png" for name in "xy"]
+    for photo in photos:
+        photo.parent.mkdir()
+        Image.new("RGB", (50, 30)).save(photo)
+    cells = np.random.default_rng(4).dirichlet(np.full(4, 0.3), (8, 8)).astype(np.float32)
+    outputs = {"cells": cells[np.newaxis], "distance": np.full(1, 0.1, np.float32)}
+    program = ["predict_toy.py", *map(str, photos), "--masks", str(theirs)]
+
+    monkeypatch.setattr("sys.argv", program)
+    reader.main(lambda folder: lambda inputs: outputs, "toy")
+
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(row["mask_file"]).name for row in rows] == ["a.png", "a-2.png"]
+    assert [list(row) for row in rows] == [["image", "areas", "distance", "is_unknown", "seconds", "mask_file"]] * 2
+    prediction = describe_row("a.png", (30, 50), np.append(cells.ravel(), np.float32(0.1)), MASKS, top_k=1)
+    MaskFolder(ours, MASKS).write(Path("a.png"), prediction)
+    with Image.open(theirs / "a-2.png") as found, Image.open(ours / "a.png") as expected:
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
+        assert (found.size, found.mode) == (expected.size, expected.mode) == ((50, 30), "P")
+        np.testing.assert_array_equal(np.asarray(found.convert("RGB")), np.asarray(expected.convert("RGB")))
+    assert (theirs / "classes.txt").read_text() == (ours / "classes.txt").read_text()
+    with pytest.raises(SystemExit, match=r"theirs is not empty; --masks takes a new folder\.$"):
+        reader.main(lambda folder: lambda inputs: outputs, "toy")
+    monkeypatch.setattr("sys.argv", [*program[:3], "--maps", "1", "--all"])
+    reader.main(lambda folder: lambda inputs: outputs, "toy")
+    first, second = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    np.testing.assert_array_equal(np.array(first["cells"], np.float32), cells)
+    assert ("cells" in second, read_masks([second]).shape) == (False, (1, PLACES, PLACES))

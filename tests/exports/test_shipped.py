@@ -86,6 +86,26 @@ def test_a_detector_gives_the_boxes_and_scores_that_objects_are_chosen_from() ->
     ]
 
 
+def test_a_segmenter_gives_the_probabilities_that_masks_are_drawn_from() -> None:
+    spec = with_head(CLASSES, "segmenter", backbone="tiny", task="segmentation")
+    classifier = make_classifier(spec)
+    model, images = build_shipped_model(classifier), draw_images(3)
+
+    outputs = call(model.network, images, np.zeros((3, 0), np.float32))
+
+    rows = classifier.predict(images)
+    height, width = classifier.spec.map_sizes[0]
+    assert tuple(outputs) == model.output_names == ("cells", "distance")
+    assert outputs["cells"].shape == (3, height, width, 4)
+    np.testing.assert_allclose(outputs["cells"].reshape(3, -1), rows[:, :-1], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(outputs["distance"], rows[:, -1], atol=1e-5)
+    assert np.ptp(outputs["cells"][..., 1]) > 1e-4
+    assert [(port["name"], port["shape"]) for port in model.document["outputs"]] == [
+        ("cells", ["batch", height, width, 4]),
+        ("distance", ["batch"]),
+    ]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_outputs_are_those_of_the_bundle(case: str) -> None:
     spec = CASES[case]

@@ -28,8 +28,10 @@ from tlkit.reports.console import Console
 from tlkit.runs.card import MARKER
 from tlkit.runs.card_record import CardOptions
 from tlkit.tasks.classification_report import compute_classification_report
+from tlkit.tasks.mask_text import write_mask
 from tlkit.tasks.multilabel_report import compute_multilabel_report
 from tlkit.tasks.regression_report import compute_regression_report
+from tlkit.tasks.segmentation_report import compute_segmentation_report
 
 QUIET = Console(verbosity=-1)
 DATA = Path("/home/anna smith/photos of birds")
@@ -199,6 +201,34 @@ def test_boxes_are_scored_and_a_single_class_is_not(make_run: MakeRun) -> None:
     assert "| mean IoU of the boxes | 0.600 | 0.500 to 0.700 |" in text
     assert "| mean error of an edge of the box, in pixels | 12.5 |" in text
     assert "accuracy" not in text
+
+
+def test_masks_are_scored_by_class_with_background(make_run: MakeRun) -> None:
+    head = HeadSettings("segmenter")
+    spec = dataclasses.replace(SPEC, task="segmentation", pooling="maps", head=head, map_sizes=((8, 10), (4, 5)))
+    true = np.zeros((4, 4, 4), np.uint8)
+    true[:, :2], true[0, 3] = 1, 2
+    found = true.copy()
+    found[:, 0] = 0
+    answers = tuple(write_mask(mask, spec.class_names) for mask in true[:2])
+    text = write_card(make_run(spec, compute_segmentation_report(true, found, spec.class_names), answers))
+
+    assert yaml.safe_load(text.split("---\n")[1])["pipeline_tag"] == "image-segmentation"
+    metrics = {each.metric_type: each.metric_value for each in vars(ModelCard(text).data)["eval_results"]}
+    assert metrics == {"mean_iou": pytest.approx(0.75)}
+    for line in (
+        r"The model says of every place of an image whether it is background or one of 2 classes: `cat`, `do\|g`.",
+        "tlkit predict RUN photos/ --masks-out masks/",
+        "| mIoU of the classes | 0.750 | ",
+        "| share of the area that is right | 0.750 | ",
+        "| class | IoU | Dice | precision | recall | images |",
+        "| cat | 0.500 (",
+        "| background | 0.",
+        "- A mask is drawn from probabilities at 10 × 8 cells of the input; what is thinner than a cell may be missed.",
+        r"- Scored on fewer than 20 images: `background`, `cat`, `do\|g`.",
+    ):
+        assert line in text
+    assert "100 objects" not in text
 
 
 def test_the_scores_of_an_evaluation_stand_first(make_run: MakeRun, tmp_path: Path) -> None:

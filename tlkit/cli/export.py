@@ -42,7 +42,9 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Instead write a Dockerfile that serves RUN, with a copy of its bundle (default folder: exports/RUN-docker).",
 )
-@settings_options(DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes"))
+@settings_options(
+    DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes", "masks")
+)
 @output_options
 def export(
     run: Path | None,

@@ -18,13 +18,11 @@ from tlkit.exports.proof import Proof, prove, read_reference
 from tlkit.exports.training_images import read_calibration_images
 from tlkit.models.copying import hash_bundle
 from tlkit.models.opening import open_classifier
-from tlkit.models.storage import read_spec
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, held_output_folder
 from tlkit.runs.folder import describe_unfinished
 from tlkit.sharing.container import write_container
-from tlkit.tasks.objects_task import refuse_masks
 from tlkit.waiting import waiting_for
 
 EXPORT = "exports"
@@ -72,7 +70,6 @@ def run_export(request: ExportRequest, *, console: Console) -> dict[str, Any]:
         SettingError: A format or precision is unknown, is not installed, or does not go with the others.
     """
     run, data = request.run, request.data
-    refuse_masks(read_spec(run, loader_version=LOADER_VERSION).task, "tlkit export")
     pairs = choose_pairs(request.formats, request.precisions)
     if notice := describe_unfinished(run):
         console.warn(notice)
@@ -178,7 +175,6 @@ def run_container(run: Path, out: Path | None, *, console: Console) -> dict[str,
         BundleError: The model is missing, damaged or foreign.
         RunError: The folder is in the way of something or in use.
     """
-    refuse_masks(read_spec(run, loader_version=LOADER_VERSION).task, "tlkit export")
     if notice := describe_unfinished(run):
         console.warn(notice)
     folder = out or Path("exports") / f"{run.resolve().name}-docker"

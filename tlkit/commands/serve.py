@@ -14,13 +14,12 @@ from typing import Any
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import SettingError
 from tlkit.models.opening import open_classifier
-from tlkit.models.storage import read_head_weights, read_spec
+from tlkit.models.storage import read_head_weights
 from tlkit.places.cache_root import default_cache_root
 from tlkit.reports.console import Console, format_duration
 from tlkit.runs.folder import describe_unfinished
 from tlkit.serving.access import Access
 from tlkit.serving.limits import Limits
-from tlkit.tasks.objects_task import refuse_masks
 
 MIN_TOKEN_LENGTH = 16
 
@@ -79,7 +78,6 @@ def run_serve(
     """
     start = time.perf_counter()
     _require_extra()
-    refuse_masks(read_spec(run, loader_version=LOADER_VERSION).task, "tlkit serve")
     access = Access(options.host, _check_token(options.token), options.allowed_hosts, options.allowed_origins)
     if notice := describe_unfinished(run):
         console.warn(notice)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlkit.exports.asking import Question
 from tlkit.exports.base import TOLERANCES
+from tlkit.exports.mask_comparison import compare_cells, compare_masks, read_masks
 from tlkit.exports.object_comparison import compare_objects, compare_places, read_detections
 from tlkit.metrics.intervals import Interval, compute_mean_interval
 from tlkit.models.predictor import to_deviations
@@ -39,7 +40,8 @@ class Reference:
     Attributes:
         source: What the images are, in words.
         questions: The images.
-        answers: Probabilities, 0..1, or values in their own unit, float (n, outputs); or objects, see `Scores`.
+        answers: Probabilities, 0..1, or values in their own unit, float (n, outputs); or objects or masks, see
+            `Scores`.
         sizes: Upright (height, width) of each image, in pixels.
         boxes: Predicted boxes in pixels; None if the model predicts none.
         distances: Distances from the training images, 0..1, (n,); None if they are not measured.
@@ -51,11 +53,11 @@ class Reference:
 
     source: str
     questions: Sequence[Question]
-    answers: NDArray[np.floating[Any]]
+    answers: NDArray[Any]
     sizes: Sequence[tuple[int, int]]
     boxes: Sequence[Box] | None = None
     distances: NDArray[np.floating[Any]] | None = None
-    targets: NDArray[np.floating[Any]] | None = None
+    targets: NDArray[Any] | None = None
     true_boxes: Sequence[Box | None] = ()
     pixels: NDArray[np.uint8] = field(default_factory=lambda: np.zeros((0, 0, 0, 3), np.uint8))
 
@@ -69,14 +71,17 @@ class Comparison:
         unread: The first image that the export's reader could not read and why; empty if it read all.
         largest_difference: Of a probability, or of a value in standard deviations of the target.
         mean_difference: The mean over images and outputs, likewise.
-        same_answer: Fraction of the images with the same class, or the same labels; None for values.
+        same_answer: Fraction of the images with the same class, or the same labels, or of the places of all masks with the
+            same class; None for values.
         same_by_label: Fraction of the images for which the decision on a label is the same, by label.
+        mask_iou: Mean IoU of the classes of the export's masks with the bundle's; None without masks.
         largest_in_unit: Largest difference of a value in its own unit; None for probabilities.
         box_difference: Largest difference of a box's edge, as a fraction of the image; None without boxes.
         smallest_iou: Smallest intersection over union of the two boxes of an image; None without boxes.
         distance_difference: Largest difference of the distance from the training images; None if it is not measured.
         map_difference: Largest difference of a map, as a fraction of its largest score; None without maps.
-        bundle_score: The bundle's score with its 95% interval: accuracy, label accuracy or R²; None without targets.
+        bundle_score: The bundle's score with its 95% interval: accuracy, label accuracy, R², mAP@.5 or mIoU; None
+            without targets.
         score: The export's.
         gain: Their difference, image by image; above 0 where the export is better.
         is_worse: Whether the export's score is worse beyond chance (95%, two-sided).
@@ -90,6 +95,7 @@ class Comparison:
     mean_difference: float
     same_answer: float | None = None
     same_by_label: Mapping[str, float] | None = None
+    mask_iou: float | None = None
     largest_in_unit: float | None = None
     box_difference: float | None = None
     smallest_iou: float | None = None
@@ -158,13 +164,16 @@ def compare(
         spec: The model's description.
         reference: The bundle's answers.
         rows: As from `ask_export`.
-        maps: The network's own maps of the first images, each (h, w, outputs), or its `Places`.
+        maps: The network's own maps of the first images, each (h, w, outputs), or its `Places`, or its cells.
     """
     unread = [f"{row['image']} ({row['error']})" for row in rows if "error" in row]
     if unread:
         return Comparison(len(rows), unread[0], np.nan, np.nan)
-    if find_task(spec.task).has_objects:
-        facts: dict[str, Any] = compare_places(rows, maps)
+    if find_task(spec.task).has_masks:
+        facts: dict[str, Any] = compare_cells(rows, maps)
+        facts |= compare_masks(read_masks(rows), reference.answers, len(spec.class_names), reference.targets)
+    elif find_task(spec.task).has_objects:
+        facts = compare_places(rows, maps)
         facts |= compare_objects(read_detections(rows), reference.answers, spec.thresholds, reference.targets)
     else:
         facts = _compare_answers(spec, reference, rows, maps)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 PROOF_FILE = "proof.json"
 PARTIAL_SUFFIX = ".partial"
+_OF_KINDS = {"cpp": "", "tlkit_objects.py": "objects", "tlkit_masks.py": "mask"}
+"""Programs for models with one answer for an image, or with a certain part of `model.json`."""
 _PROGRAMS = Path(__file__).parent / READERS
 
 
@@ -50,8 +52,9 @@ class ExportFolder:
                 shutil.rmtree(earlier)
         for name in (README, PROOF_FILE):
             (path / name).unlink(missing_ok=True)
-        # The programs in JavaScript and C++ know models with one answer for an image.
-        left_out = ("index.html", "*.js", "cpp") if model.document["objects"] else ()
+        # The program in C++ knows models with one answer for an image.
+        has_one_answer = not model.document["objects"] and not model.document["mask"]
+        left_out = [each for each, kind in _OF_KINDS.items() if not (model.document[kind] if kind else has_one_answer)]
         ignored = shutil.ignore_patterns("__pycache__", *left_out)
         shutil.copytree(_PROGRAMS, path / READERS, dirs_exist_ok=True, ignore=ignored)
         write_text(path / MODEL_JSON, format_document(model.document))

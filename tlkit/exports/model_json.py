@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from tlkit.detection.decoding import MAX_CANDIDATES, MAX_DETECTIONS, MAX_IOU, MIN_SCORE, SOFT_SIGMA, VOTE_IOU
+from tlkit.inference.mask_files import list_colours
 from tlkit.metadata.categories import BOOLEAN_WORDS, FALSE, TRUE
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import FURTHEST, NO_DATA_NUMBERS, Column, NumberColumn
 from tlkit.metadata.numbers import LARGEST_NUMBER, MISSING_SPELLINGS
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import SOFT
+from tlkit.segmentation.confusion import BACKGROUND, IGNORED
 from tlkit.tasks import find_task
+from tlkit.tasks.mask_text import PLACES
 from tlkit.version import __version__
 
 MODEL_JSON = "model.json"
@@ -55,7 +58,8 @@ def build_document(spec: BundleSpec, *, bundle_sha256: str) -> dict[str, Any]:
         },
         "class_names": list(spec.class_names),
         "thresholds": list(spec.thresholds),
-        "objects": _describe_objects(is_soft=spec.head.nms == SOFT) if find_task(spec.task).has_objects else None,
+        "objects": _describe_objects(is_soft=spec.head.nms == SOFT) if find_task(spec.task).lists_objects else None,
+        "mask": _describe_mask(spec) if find_task(spec.task).has_masks else None,
         "temperature": {"value": spec.temperature, "is_inside": True},
         "target": None if spec.target is None else {"name": spec.target.name, "is_log": spec.target.is_log},
         "unknown_above": spec.unknown_above,
@@ -142,6 +146,23 @@ def _describe_objects(*, is_soft: bool) -> dict[str, Any]:
     }
 
 
+def _describe_mask(spec: BundleSpec) -> dict[str, Any]:
+    """Return how a mask is made of the probabilities at the cells."""
+    return {
+        "background": BACKGROUND,
+        "not_seen": IGNORED,
+        "places": PLACES,
+        "colours": [list(colour) for colour in list_colours(len(spec.class_names))],
+        "steps": [
+            "find where the centre of each pixel of the upright image lies in the input, and so between the centres of "
+            "which cells; beyond the outermost centres, the nearest cell counts",
+            "interpolate the probabilities of these cells linearly; the number with the highest one is the pixel's: 0 is "
+            "background, 1 the first class",
+            "a pixel that the input does not show is not_seen",
+        ],
+    }
+
+
 def _describe_column(column: Column) -> dict[str, Any]:
     if isinstance(column, NumberColumn):
         return {
@@ -181,5 +202,7 @@ def _describe_output(name: str, spec: BundleSpec) -> str:
         "metadata add",
         "boxes": "left, top, right, bottom at each place, as fractions of the input, not clipped",
         "scores": "score of each class at each place, 0..1; `objects` says how to make objects of them",
+        "cells": "probability of background and, from 1 on, of each class at each cell of a grid over the input, sum 1; `mask` "
+        "says how to make a mask of them",
         "distance": "how unlike the training images the image is, 0..1; unknown if above unknown_above",
     }[name]

@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 
 from tlkit.detection.decoding import MAX_DETECTIONS, MIN_SCORE, NUM_DETECTION_VALUES
 from tlkit.detection.overlaps import compute_iou_matrix
+from tlkit.exports.paired_scores import Score, compare_scores
 from tlkit.metrics.detection_precision import compute_map50
 from tlkit.metrics.detection_thresholds import apply_detection_thresholds
-from tlkit.metrics.intervals import Interval
 from tlkit.tasks.detection import MAX_COMPARED
 
 SAME_IOU = 0.9
 """Two boxes that overlap so much are the same for who looks at them."""
-NUM_RESAMPLES = 200
 
 Places = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Boxes (P, 4), as fractions of the input, and scores (P, classes), 0..1, at every place of an image."""
@@ -77,17 +76,12 @@ def compare_objects(
     }
     if targets is None or not ((targets[..., 4] > 0) & (targets[..., 5] == 0)).any():
         return facts
-    random = np.random.Generator(np.random.PCG64(0))
-    draws = random.integers(len(theirs), size=(NUM_RESAMPLES, len(theirs)))
-    drawn = np.array([[compute_map50(targets[draw], each[draw]) for each in (ours, theirs)] for draw in draws])
-    values = [compute_map50(targets, each) for each in (ours, theirs)]
-    gain = _make_interval(values[1] - values[0], drawn[:, 1] - drawn[:, 0])
-    return facts | {
-        "bundle_score": _make_interval(values[0], drawn[:, 0]),
-        "score": _make_interval(values[1], drawn[:, 1]),
-        "gain": gain,
-        "is_worse": gain.high < 0,
-    }
+    return facts | compare_scores(_score(targets, ours), _score(targets, theirs), len(targets))
+
+
+def _score(targets: NDArray[np.floating[Any]], found: NDArray[np.float32]) -> Score:
+    """Return what gives the mAP@.5 of some images."""
+    return lambda numbers: compute_map50(targets[numbers], found[numbers])
 
 
 def _are_same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
@@ -99,8 +93,3 @@ def _are_same(one: NDArray[np.float32], other: NDArray[np.float32]) -> bool:
     return bool(
         (overlaps.max(axis=0, initial=0) >= SAME_IOU).all() and (overlaps.max(axis=1, initial=0) >= SAME_IOU).all()
     )
-
-
-def _make_interval(value: float, drawn: NDArray[np.float64]) -> Interval:
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Interval(value, min(value, float(low)), max(value, float(high)))

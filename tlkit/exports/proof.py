@@ -23,6 +23,7 @@ from tlkit.errors import NumericsError, RunError
 from tlkit.exports.asking import Question, ask_export
 from tlkit.exports.base import Export, name_folder
 from tlkit.exports.comparison import Comparison, Reference, compare
+from tlkit.inference.picture_masks import recover_picture_mask, stack_masks
 from tlkit.inference.scoring import Scores, load_record, recover, recover_detections, score_records, split_rows
 from tlkit.inference.task_report import list_targets
 from tlkit.metadata.columns import IMAGE_FACTS
@@ -167,9 +168,10 @@ def prove(
 
 
 def _compute_maps(model: ShippedModel, reference: Reference) -> Sequence[Any]:
-    """Return the maps of the first images, or boxes and scores at their places, as Keras computes them."""
-    if "map" in model.output_names:
-        return list(model.compute(reference.pixels)["map"])
+    """Return maps or cells of the first images, or boxes and scores at their places, as Keras computes them."""
+    for name in ("map", "cells"):
+        if name in model.output_names:
+            return list(model.compute(reference.pixels)[name])
     if "boxes" in model.output_names:
         found = model.compute(reference.pixels)
         return list(zip(found["boxes"], found["scores"], strict=True))
@@ -212,7 +214,12 @@ def _read_golden(run: Path, predictor: Predictor, scratch: Path) -> Reference:
     rows = split_rows(predictor.predict(golden["images"], golden.get("metadata")), spec)
     boxes = None if rows.boxes is None else [recover(box, spec.image_size, spec) for box in rows.boxes]
     sizes = [spec.image_size] * len(questions)
-    answers = recover_detections(rows.answers, sizes, spec) if find_task(spec.task).has_objects else rows.answers
+    answers: NDArray[Any] = rows.answers
+    task = find_task(spec.task)
+    if task.has_masks:
+        answers = stack_masks([recover_picture_mask(each, spec.image_size, spec) for each in answers])
+    elif task.has_objects:
+        answers = recover_detections(answers, sizes, spec)
     source = (
         "a golden sample of the bundle" if len(questions) == 1 else f"{len(questions)} golden samples of the bundle"
     )

@@ -47,6 +47,12 @@ cmake --build build
 build/predict {folder} {metadata}photo.jpg
 """
 
+_MADE_OF_OUTPUTS = {
+    "objects": "Objects are made of `boxes` and `scores` as follows; `objects` in `model.json` has the numbers:",
+    "mask": "A mask is made of `cells` as follows; `mask` in `model.json` has the numbers:",
+}
+"""What is made of the outputs outside the network, by the part of `model.json` that says how."""
+
 
 def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: str) -> str:
     """Return the text of README.md.
@@ -73,6 +79,11 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
         "",
     ]
     lines += ["```", *(f"python readers/{proof.export.runner} photos/" for proof in _one_per_format(proofs)), "```", ""]
+    if document["mask"]:
+        lines += [
+            "`--masks found/` writes the mask of each image as a PNG file: 0 is background, 1 the first class.",
+            "",
+        ]
     if document["metadata"]:
         names = ", ".join(column["name"] for column in document["metadata"]["columns"])
         lines += [f"The model also takes {names}: `--table FILE.csv` with a column `image` and these columns.", ""]
@@ -81,9 +92,10 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
         _PROGRAM.format(format=proofs[0].export.name, folder=proofs[0].name, row=_example_row(document)) + "```",
         "",
     ]
-    folders = {} if document["objects"] else {proof.export.name: proof.name for proof in reversed(proofs)}
+    folders = {proof.export.name: proof.name for proof in reversed(proofs)}
+    has_one_answer = not document["objects"] and not document["mask"]
     lines += _describe_browser(folders["onnx"], document) if "onnx" in folders else []
-    lines += _describe_native(folders["openvino"], document) if "openvino" in folders else []
+    lines += _describe_native(folders["openvino"], document) if has_one_answer and "openvino" in folders else []
     lines += [
         "## Without these programs",
         "",
@@ -91,13 +103,10 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
         "",
     ]
     lines += [f"{number}. {step}" for number, step in enumerate(document["reading"]["steps"], start=1)]
-    if document["objects"]:
-        lines += [
-            "",
-            "Objects are made of `boxes` and `scores` as follows; `objects` in `model.json` has the numbers:",
-            "",
-        ]
-        lines += [f"{number}. {step}" for number, step in enumerate(document["objects"]["steps"], start=1)]
+    for part, sentence in _MADE_OF_OUTPUTS.items():
+        if document[part]:
+            lines += ["", sentence, ""]
+            lines += [f"{number}. {step}" for number, step in enumerate(document[part]["steps"], start=1)]
     height, width = document["image_size"]
     lines += [
         "",
@@ -146,7 +155,11 @@ def _describe_task(document: Mapping[str, Any]) -> str:
     if document["target"]:
         return f"A model that estimates {document['target']['name']} from an image"
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    kinds = {"multilabel": "labels an image with", "detection": "finds in an image:"}
+    kinds = {
+        "multilabel": "labels an image with",
+        "detection": "finds in an image:",
+        "segmentation": "outlines in an image:",
+    }
     kind = kinds.get(document["task"], "tells apart")
     return f"A model that {kind} {shown}"
 

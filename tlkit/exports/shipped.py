@@ -18,7 +18,8 @@ from tlkit.backbones.catalogue import TOP
 from tlkit.exports.fixed_layers import copy_layers, multiply
 from tlkit.exports.model_json import build_document, describe_ports
 from tlkit.exports.shipped_detector import build_places
-from tlkit.heads import LINEAR, STANDARDISE, WHITEN
+from tlkit.exports.shipped_segmenter import build_cells
+from tlkit.heads import DETECTOR, LINEAR, SEGMENTER, STANDARDISE, WHITEN
 from tlkit.models.classifier import Classifier
 from tlkit.models.novelty import Novelty
 from tlkit.models.spec import BundleSpec
@@ -42,7 +43,7 @@ class ShippedModel:
             outputs, by name, in this order, each float32: `probabilities` (n, classes), calibrated, with sum 1, or of
             labels, each 0..1; or `value` (n, 1) in the target's own unit; `box` (n, 4), if predicted: left, top, right,
             bottom as fractions of the input, not clipped; or `boxes` and `scores` at every place, see
-            `shipped_detector.build_places`; `map` (n, h, w, classes), if each logit (before the temperature
+            `shipped_detector.build_places`; or `cells`, see `shipped_segmenter.build_cells`; `map` (n, h, w, classes), if each logit (before the temperature
             and without what metadata add) is the mean of a map; `distance` (n,), 0..1, if measured.
         spec: The model's description.
         document: The content of `model.json`, which a format also stores in its own file.
@@ -81,7 +82,7 @@ def build_shipped_model(classifier: Classifier, *, bundle_sha256: str = "unknown
     inputs = {IMAGE: keras.Input((*spec.image_size, 3), name=IMAGE)}
     if spec.metadata.width:
         inputs[METADATA] = keras.Input((spec.metadata.width,), name=METADATA)
-    build = build_places if spec.head.record.finds_objects else _build_answers
+    build = {DETECTOR: build_places, SEGMENTER: build_cells}.get(spec.head.kind, _build_answers)
     outputs, features = build(classifier, **inputs)
     if spec.measures_distance:
         assert classifier.novelty is not None, "the spec says that distances are measured"

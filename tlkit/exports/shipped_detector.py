@@ -10,11 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkit.backbones.catalogue import TOP
-from tlkit.backbones.weights import stable_names
 from tlkit.detection.grid import MAX_LOG_SIZE, NUM_BOX_VALUES, Grid
-from tlkit.detection.head import build_detector
-from tlkit.exports.fixed_layers import copy_layers, multiply
+from tlkit.exports.fixed_layers import copy_head_on_maps, multiply
 from tlkit.models.classifier import Classifier
 
 BOXES, SCORES = "boxes", "scores"
@@ -34,29 +31,13 @@ def build_places(
         (n, P, classes), 0..1; and the map, float (n, h, w, channels).
     """
     maps = keras.Function(*classifier.backbone.take_maps()).call(image)
-    head = _copy_head(classifier)
+    head = copy_head_on_maps(classifier)
     answer = keras.Function(head.input, head.output).call(maps)
     grid = Grid(classifier.spec.map_sizes)
     num_classes = len(classifier.spec.class_names)
     logits = _select(answer, range(NUM_BOX_VALUES, NUM_BOX_VALUES + num_classes), "class_logits")
     scores = keras.layers.Activation("sigmoid", name=SCORES)(logits)
     return {BOXES: _place_boxes(answer, grid), SCORES: scores}, maps[-1]
-
-
-def _copy_head(classifier: Classifier) -> keras.Model:
-    """Return the head on maps of their own, with copies of its layers under names that a backbone cannot have."""
-    layout = classifier.backbone.map_layout(TOP)
-    assert layout is not None, "a head that finds objects sees several maps"
-    maps = [keras.Input(shape) for shape in layout.shapes]
-    spec = classifier.spec
-    plain = keras.Model(
-        maps,
-        build_detector(maps, num_classes=len(spec.class_names), units=spec.head.units, dropout=spec.head.dropout),
-    )
-    trained = stable_names(classifier.head)
-    for name, variable in stable_names(plain).items():
-        variable.assign(trained[name])
-    return copy_layers(plain)
 
 
 def _place_boxes(answer: keras.KerasTensor, grid: Grid) -> keras.KerasTensor:

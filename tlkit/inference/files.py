@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -296,25 +297,24 @@ def describe_row(
         spec: The model's description.
         top_k: Number of ranked classes or labels.
     """
+    task, box, draw_mask = find_task(spec.task), None, None
     try:
         if isinstance(row, LoadFailure):
             raise row
         if not np.isfinite(row).all():
             raise LoadFailure("the model's output is not finite")
         outputs = split_rows(row[np.newaxis], spec)
-        box = None
         answers: NDArray[Any] = outputs.answers
         if outputs.boxes is not None and upright_size is not None:
             box = recover(outputs.boxes[0], upright_size, spec)
-        task, cells = find_task(spec.task), None
         if task.has_masks and upright_size is not None:
-            cells = outputs.answers[0]
-            answers = recover_picture_mask(cells, upright_size, spec)[np.newaxis]
+            draw_mask = partial(recover_picture_mask, outputs.answers[0], upright_size, spec)
+            answers = draw_mask()[np.newaxis]
         elif task.has_objects and upright_size is not None:
             answers = recover_detections(answers, [upright_size], spec)
     except LoadFailure as failure:
-        objects = () if find_task(spec.task).lists_objects else None
-        return Prediction(name, error=failure.reason, upright_size=upright_size, objects=objects)
+        empty: Any = {"areas": {}} if task.has_masks else {"objects": ()} if task.lists_objects else {}
+        return Prediction(name, error=failure.reason, upright_size=upright_size, **empty)
     distance = None if outputs.distances is None else outputs.distances[0]
     prediction = make_prediction(name, answers[0], box, distance, spec, top_k=top_k)
-    return dataclasses.replace(prediction, upright_size=upright_size, cells=cells)
+    return dataclasses.replace(prediction, upright_size=upright_size, draw_mask=draw_mask)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from PIL import Image
 
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.files import write_text, written_aside
-from tlkit.inference.picture_masks import recover_picture_mask
 from tlkit.models.spec import BundleSpec
 from tlkit.reports.frames import choose_colour
 from tlkit.reports.output_folder import make_output_folder
@@ -45,18 +45,53 @@ class MaskFolder:
             source: The image file; only its name is used.
             prediction: Its prediction, with the probabilities.
         """
-        assert prediction.upright_size is not None
+        mask = prediction.mask
+        assert mask is not None, "masks are written by models that draw them"
         name = number_name(f"{source.stem}.png", self._taken)
         self._taken.add(fold_name(name))
-        mask = _draw(prediction, self._spec, prediction.upright_size)
-        height, width = mask.shape
-        picture = Image.frombytes("P", (width, height), mask.tobytes())
-        colours = [(0, 0, 0), *(choose_colour(place) for place in range(len(self._spec.class_names)))]
-        palette = np.full((256, 3), 255, np.uint8)
-        palette[: len(colours)] = colours
-        picture.putpalette(palette.tobytes())
         with written_aside(self._folder / name, is_flushed=False) as file:
-            picture.save(file, format="PNG")
+            make_mask_picture(mask, len(self._spec.class_names)).save(file, format="PNG")
+
+
+def list_colours(num_classes: int) -> list[tuple[int, int, int]]:
+    """Return the colours of background, which is black, and of the classes, RGB, 0..255."""
+    return [(0, 0, 0), *map(choose_colour, range(num_classes))]
+
+
+def make_mask_picture(mask: NDArray[np.uint8], num_classes: int) -> Image.Image:
+    """Return a mask as a picture of mode P: its values are those of the mask, its palette has the colours of the classes.
+
+    Args:
+        mask: uint8 (height, width): 0 for background, class + 1, or 255, which is white.
+        num_classes: Number of classes without background.
+    """
+    height, width = mask.shape
+    picture = Image.frombytes("P", (width, height), mask.tobytes())
+    palette = np.full((256, 3), 255, np.uint8)
+    palette[: num_classes + 1] = list_colours(num_classes)
+    picture.putpalette(palette.tobytes())
+    return picture
+
+
+def encode_mask(prediction: Prediction, num_classes: int, *, max_edge_px: int) -> bytes:
+    """Return the mask of a prediction as a PNG file, with the numbers that `make_mask_picture` gives.
+
+    What is background, and what the model did not see, is transparent.
+
+    Args:
+        prediction: It has a mask.
+        num_classes: Number of classes without background.
+        max_edge_px: The picture is no longer or wider; a smaller upright picture keeps its size.
+    """
+    assert prediction.draw_mask is not None, "the model draws masks"
+    assert prediction.upright_size is not None, "a mask has a picture"
+    scale = min(1.0, max_edge_px / max(prediction.upright_size))
+    height, width = (max(1, round(edge * scale)) for edge in prediction.upright_size)
+    opaque = bytes([0, *[255] * num_classes, *[0] * (255 - num_classes)])
+    file = io.BytesIO()
+    picture = make_mask_picture(prediction.draw_mask((height, width)), num_classes)
+    picture.save(file, format="PNG", transparency=opaque)
+    return file.getvalue()
 
 
 def paint_mask(picture: Image.Image, prediction: Prediction, spec: BundleSpec) -> Image.Image:
@@ -64,22 +99,15 @@ def paint_mask(picture: Image.Image, prediction: Prediction, spec: BundleSpec) -
 
     Args:
         picture: RGB, the upright picture at any size.
-        prediction: Its prediction; without probabilities the picture is returned as it is.
+        prediction: Its prediction; without a mask the picture is returned as it is.
         spec: The model's description.
     """
-    if prediction.cells is None:
+    if prediction.draw_mask is None:
         return picture
-    mask = _draw(prediction, spec, (picture.height, picture.width))
+    mask = prediction.draw_mask((picture.height, picture.width))
     colours = np.zeros((256, 3), np.float32)
-    for place in range(len(spec.class_names)):
-        colours[place + 1] = choose_colour(place)
+    colours[: len(spec.class_names) + 1] = list_colours(len(spec.class_names))
     painted = np.asarray(picture, np.float32)
     is_painted = ((mask != 0) & (mask != IGNORED))[..., None]
     mixed = np.where(is_painted, painted * (1 - _TINT) + colours[mask] * _TINT, painted)
     return Image.fromarray(mixed.round().astype(np.uint8))
-
-
-def _draw(prediction: Prediction, spec: BundleSpec, mask_size: tuple[int, int]) -> NDArray[np.uint8]:
-    assert prediction.cells is not None
-    assert prediction.upright_size is not None
-    return recover_picture_mask(prediction.cells, prediction.upright_size, spec, mask_size=mask_size)

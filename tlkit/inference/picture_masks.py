@@ -16,7 +16,6 @@ def recover_picture_mask(
     probabilities: NDArray[np.float32],
     picture_size: tuple[int, int],
     spec: BundleSpec,
-    *,
     mask_size: tuple[int, int] = (PLACES, PLACES),
 ) -> NDArray[np.uint8]:
     """Return the class at places of the upright image, uint8 (height, width): 0 for background, class + 1.

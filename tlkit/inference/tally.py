@@ -90,12 +90,13 @@ def describe_prediction(prediction: Prediction) -> dict[str, Any]:
         row["value"] = prediction.value
     elif prediction.objects is not None:
         row["objects"] = [_describe_object(each) for each in prediction.objects]
-        row |= zip(("height", "width"), prediction.upright_size or (None, None), strict=True)
     elif prediction.areas is not None:
         row["areas"] = [{"class_name": name, "share": share} for name, share in prediction.areas.items() if share]
     else:
         ranked = prediction.ranked
         row["classes"] = [{"class_name": name, "probability": probability} for name, probability in ranked]
+    if prediction.objects is not None or prediction.areas is not None:
+        row |= zip(("height", "width"), prediction.upright_size or (None, None), strict=True)
     if prediction.labels is not None:
         row["labels"] = prediction.labels
     row["error"] = prediction.error or None

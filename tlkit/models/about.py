@@ -27,6 +27,10 @@ def describe_model(spec: BundleSpec, subject: str = "It") -> str:
     listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else "")
     if spec.target is not None:
         answer = f"{subject} estimates {quote_code(spec.target.name)} from an image"
+    elif find_task(spec.task).has_masks:
+        answer = f"{subject} says of every place of an image whether it is background or one of {len(names):,} classes: {listed}"
+    elif find_task(spec.task).lists_objects:
+        answer = f"{subject} finds objects of {len(names):,} class{'es' * (len(names) > 1)} in an image: {listed}"
     elif find_task(spec.task).has_labels:
         answer = f"{subject} says which of {len(names):,} labels an image has, any number of them: {listed}"
     elif spec.has_one_class:
@@ -52,9 +56,10 @@ def describe_use(spec: BundleSpec, place: str, version: str) -> list[list[str]]:
     """
     columns = [name for name in spec.metadata.names if name not in IMAGE_FACTS]
     table = " --table rows.csv" if columns else ""
+    masks = " --masks-out masks/" if find_task(spec.task).has_masks else ""
     metadata = f", metadata=[{dict.fromkeys(columns, '')!r}]" if columns else ""
     return [
-        ["```", f'pip install "tlkit=={version}"', f"tlkit predict {place} photos/{table}", "```"],
+        ["```", f'pip install "tlkit=={version}"', f"tlkit predict {place} photos/{table}{masks}", "```"],
         ["```python", "import tlkit", "", f'print(tlkit.load("{place}").predict(["photo.jpg"]{metadata}))', "```"],
     ]
 

@@ -193,8 +193,13 @@ def _describe_limits(record: RunRecord) -> list[list[str]]:
         facts.append("- No image is flagged as unknown.")
     if spec.has_box:
         facts.append("- There is one box for an image, also where it shows several objects or none.")
-    if find_task(spec.task).has_objects:
+    if find_task(spec.task).lists_objects:
         facts.append("- At most 100 objects of an image are found.")
+    if find_task(spec.task).has_masks:
+        rows, columns = spec.map_sizes[0]
+        facts.append(
+            f"- A mask is drawn from probabilities at {columns} × {rows} cells of the input; what is thinner than a cell may be missed."
+        )
     if spec.fit == "crop":
         facts.append("- What lies outside the central square of an image is not seen.")
     if (
@@ -211,7 +216,7 @@ def _describe_limits(record: RunRecord) -> list[list[str]]:
     few = [
         quote_code(str(one.get("class_name", one.get("label_name"))))
         for one in each
-        if int(one["objects"] if "objects" in one else one["support"]) < FEW_IMAGES
+        if int(next(one[key] for key in ("objects", "support", "images") if key in one)) < FEW_IMAGES
     ]
     if few and len(few) <= 2 * MAX_NOTICES:
         items = "objects" if any("objects" in one for one in each) else "images"

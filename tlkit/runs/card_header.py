@@ -14,6 +14,7 @@ _PIPELINES = {
     "classification": "image-classification",
     "multilabel": "image-classification",
     "detection": "object-detection",
+    "segmentation": "image-segmentation",
 }
 """What a hub calls a task; it has no name for values."""
 

@@ -19,7 +19,6 @@ from tlkit.recipes import Recipe, read_recipe
 from tlkit.runs.card_scores import CHOSE_EPOCH, RecordedScores, read_evaluation
 from tlkit.runs.evaluation_set import find_run_folder
 from tlkit.runs.folder import RunFolder
-from tlkit.tasks.objects_task import refuse_masks
 
 HOMES = ("home", "Users")
 """Folders that hold those of users."""
@@ -107,7 +106,6 @@ def read_record(run: Path, options: CardOptions) -> RunRecord:
         RunError: The summary of the run or the evaluation is damaged.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
-    refuse_masks(spec.task, "A model card")
     sha256 = hash_bundle(run)
     evaluated = (read_evaluation(options.evaluation, spec),) if options.evaluation else ()
     folder = find_run_folder(run)

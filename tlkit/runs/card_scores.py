@@ -31,6 +31,10 @@ MEASURES = {
     "precision": ("precision of the boxes", "precision"),
     "recall": ("share of the objects that are found", "recall"),
     "f1": ("F1 of the boxes", "f1"),
+    "miou": ("mIoU of the classes", "mean_iou"),
+    "miou_with_background": ("mIoU with background as a class", ""),
+    "dice": ("mean Dice coefficient of the classes", ""),
+    "area_right": ("share of the area that is right", ""),
     "count_error": ("mean error of the number of objects", ""),
     "images_without_objects_and_boxes": ("images without objects on which no box is shown", ""),
     "mean_absolute_error": ("mean absolute error", "mae"),
@@ -54,10 +58,13 @@ _COLUMNS = {
     "threshold": "threshold",
     "average_precision_50": "AP50",
     "average_precision_50_95": "AP50-95",
+    "iou": "IoU",
+    "dice": "Dice",
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
     "objects": "objects",
+    "images": "images",
     "support": "images",
     "num_images": "images",
     "mean_absolute_error": "mean absolute error",
@@ -193,6 +200,7 @@ def format_score(value: float) -> str:
 def _format_row(row: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     """Return the cells of a class, a label or a quarter of the values, with their intervals."""
     intervals = {key: Interval(**each) for key, each in row.get("intervals", {}).items()}
+    intervals |= {key: Interval(**row[key]) for key in keys if isinstance(row.get(key), Mapping)}
     if "claimed" in row:
         support, claimed, recall = int(row["support"]), int(row["claimed"]), row["recall"] or 0.0
         intervals |= measure_name(round(recall * support), claimed, support)

@@ -19,7 +19,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tlkit.inference.tally import describe_prediction
 from tlkit.reports.console import to_json
 from tlkit.runtime import read_resident_memory
 from tlkit.serving.access import Access
@@ -96,7 +95,7 @@ class Service:
             ]
             answers = await self._compute(jobs)
             self._count(answers)
-            rows = [describe_prediction(answer.prediction) for answer in answers]
+            rows = [answer.describe() for answer in answers]
             payload: dict[str, Any] = {"predictions": rows, "errors": sum(row["error"] is not None for row in rows)}
             if notices := self.model.describe_metadata(uploads):
                 payload["notices"] = notices
@@ -252,7 +251,7 @@ def _answer_map(explanation: Explanation) -> Response:
         return Response(explanation.maps[0][1], media_type="image/png")
     raise RequestError(
         HTTPStatus.NOT_ACCEPTABLE,
-        "There is no heat map: the model has one class or finds objects, or its network has no feature map.",
+        "There is no heat map: the model has one class or finds objects or masks, or its network has no feature map.",
         expected="a model of two classes or more, labels or a value",
         fix="ask for JSON.",
     )

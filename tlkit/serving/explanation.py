@@ -8,7 +8,6 @@ from typing import Any
 
 from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import ImageRecord
-from tlkit.inference.tally import describe_prediction
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import LABEL_SEPARATOR
 from tlkit.reports.markup import make_data_url
@@ -45,7 +44,7 @@ class Explanation:
         """Return it as JSON; pictures are `data:` addresses."""
         image = self.answered.image
         return {
-            "prediction": describe_prediction(self.answered.prediction),
+            "prediction": self.answered.describe(),
             "size": image.upright_size if image else None,
             "picture": make_data_url(self.picture) if self.picture else None,
             "explanations": [{"output": name, "map": make_data_url(content)} for name, content in self.maps],
@@ -117,4 +116,4 @@ def _read_nearest(
 
 def _describe_answer(answer: str, spec: BundleSpec) -> str:
     task = find_task(spec.task)
-    return task.describe_answer(answer) if task.lists_objects else answer.replace(LABEL_SEPARATOR, ", ")
+    return task.describe_answer(answer) if task.has_objects else answer.replace(LABEL_SEPARATOR, ", ")

@@ -49,10 +49,10 @@ class HeatMaps:
             upright_size: (height, width) of the whole picture in pixels.
 
         Returns:
-            What is explained, and a PNG file of the size of the picture; empty if the model has no maps or finds objects.
+            What is explained, and a PNG file of the size of the picture; empty if the model has no maps, or finds objects or masks.
         """
         spec = self._predictor.spec
-        outputs = [] if find_task(spec.task).lists_objects else choose_outputs(row, spec)
+        outputs = [] if find_task(spec.task).has_objects else choose_outputs(row, spec)
         if not outputs or not self._is_ready(pixels):
             return []
         assert self._head is not None

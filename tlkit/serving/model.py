@@ -16,14 +16,20 @@ from tlkit.data.metadata_source import describe_facts
 from tlkit.data.views import PICTURE_ITSELF
 from tlkit.features.extract import LoadFailure
 from tlkit.inference.files import describe_row
+from tlkit.inference.mask_files import encode_mask
 from tlkit.inference.predictions import limit_scores
 from tlkit.inference.scoring import render_views
+from tlkit.inference.tally import describe_prediction
 from tlkit.metadata.columns import IMAGE_FACTS, texts_of
 from tlkit.metadata.encoding import CategoryColumn
 from tlkit.metadata.oddities import OddValues
 from tlkit.models.predictor import Predictor
+from tlkit.reports.markup import make_data_url
 from tlkit.serving.uploads import Upload, list_missing_columns
 from tlkit.tasks.predictions import Prediction
+
+MASK_PX = 1024
+"""The longer edge of masks: networks draw them at some dozens of cells, so that larger ones hold no more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +41,19 @@ class AnsweredImage:
         image: The file; None if it cannot be read.
         pixels: The network's input, uint8 (height, width, 3), RGB, 0..255; None if it cannot be read.
         row: As `Predictor.predict_with_features` gives it; None if it cannot be read.
+        mask: The mask, a PNG file, if the model draws masks; see `MASK_PX`.
     """
 
     prediction: Prediction
     image: ImageFile | None = None
     pixels: NDArray[np.uint8] | None = None
     row: NDArray[np.float32] | None = None
+    mask: bytes | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return the prediction as a row of JSON, as `tlkit predict` gives it, and the mask as a `data:` address."""
+        row = describe_prediction(self.prediction)
+        return row | {"mask": make_data_url(self.mask)} if self.mask else row
 
 
 class ServedModel:
@@ -76,7 +89,10 @@ class ServedModel:
         with self._turns:
             row = self.predictor.predict_with_features(pixels[np.newaxis], encoded)[0]
         prediction = describe_row(upload.name, image.upright_size, row[: spec.row_width], spec, top_k=top_k)
-        return AnsweredImage(prediction, image, pixels, row)
+        mask = None
+        if prediction.draw_mask:
+            mask = encode_mask(prediction, len(spec.class_names), max_edge_px=MASK_PX)
+        return AnsweredImage(prediction, image, pixels, row, mask)
 
     def describe_metadata(self, uploads: Sequence[Upload]) -> list[str]:
         """Return sentences about metadata that are missing, or that training never saw."""

@@ -7,6 +7,7 @@ from typing import Any
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.models.spec import BundleSpec
 from tlkit.serving.limits import MEGABYTE, Limits
+from tlkit.serving.model import MASK_PX
 from tlkit.tasks import find_task
 from tlkit.tasks.predictions import BOX_COLUMNS
 from tlkit.version import __version__
@@ -15,6 +16,7 @@ Schema = dict[str, Any]
 
 FRACTION: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 TEXT: Schema = {"type": "string"}
+SIZE: Schema = {"height": {"type": ["integer", "null"]}, "width": {"type": ["integer", "null"]}}
 PICTURE: Schema = {"type": "string", "description": "A picture as a data: address."}
 ERROR: Schema = {
     "type": "object",
@@ -182,6 +184,8 @@ def _describe_row(spec: BundleSpec) -> Schema:
     properties: Schema = {"path": TEXT}
     if task.lists_objects:
         properties |= _describe_objects(spec)
+    elif task.has_masks:
+        properties |= _describe_areas(spec)
     elif not task.has_names:
         properties["value"] = {"type": ["number", "null"], "description": spec.target.name if spec.target else ""}
     else:
@@ -210,8 +214,25 @@ def _describe_objects(spec: BundleSpec) -> Schema:
             "items": {"type": "object", "required": list(found), "properties": found},
             "description": "Best first, with corners in pixels of the upright image, whose size is width and height.",
         },
-        "height": {"type": ["integer", "null"]},
-        "width": {"type": ["integer", "null"]},
+        **SIZE,
+    }
+
+
+def _describe_areas(spec: BundleSpec) -> Schema:
+    taken = {"class_name": {"type": "string", "enum": list(spec.class_names)}, "share": FRACTION}
+    return {
+        "areas": {
+            "type": "array",
+            "items": {"type": "object", "required": list(taken), "properties": taken},
+            "description": "The share of the upright image, whose size is width and height, that each class takes.",
+        },
+        "mask": {
+            "type": "string",
+            "description": "The mask over the upright image, a PNG file with a palette as a data: address, with at most "
+            f"{MASK_PX} pixels along its longer edge. Pixels are 0 for background, 1 for the first class, and 255 where "
+            "the model does not see the image.",
+        },
+        **SIZE,
     }
 
 

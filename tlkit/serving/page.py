@@ -80,6 +80,9 @@ def _describe(spec: BundleSpec) -> str:
     if find_task(spec.task).lists_objects:
         number = len(spec.class_names)
         return f"Finds objects of {number:,} class{'es' * (number > 1)}: {_name_some(spec)}."
+    if find_task(spec.task).has_masks:
+        number = len(spec.class_names)
+        return f"Finds where in a picture {number:,} class{'es are' if number > 1 else ' is'}: {_name_some(spec)}."
     names, number = find_task(spec.task).nouns[1], len(spec.class_names)
     what = f"one of {number} {names}" if find_task(spec.task).is_exclusive else f"which of {number} {names} apply"
     return f"Predicts {what}{box}: {_name_some(spec)}."
@@ -91,7 +94,7 @@ def _name_some(spec: BundleSpec) -> str:
 
 
 def list_colours(spec: BundleSpec) -> list[str]:
-    """Return the colours of the classes of objects, as #rrggbb; empty for other tasks."""
-    if not find_task(spec.task).lists_objects:
+    """Return the colours of the classes of objects or masks, as #rrggbb; empty for other tasks."""
+    if not find_task(spec.task).has_objects:
         return []
     return ["#" + bytes(choose_colour(index)).hex() for index in range(len(spec.class_names))]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,7 +47,9 @@ class Prediction:
         labels: The labels at or above their thresholds, for multilabel; may be empty.
         objects: The objects at or above the thresholds of their classes, best first, for detection; may be empty.
         areas: The share of the picture that each class takes, 0..1, for segmentation.
-        cells: The probabilities from which a mask is drawn, float32 (values,), for segmentation.
+        draw_mask: Returns the class at places spread evenly over the upright picture, for segmentation, given their
+            number (height, width): uint8, 0 for background, the class's place in `class_names` plus 1, and 255 for what the
+            model does not see.
         upright_size: (height, width) in pixels of the upright image; None if it cannot be read.
         distance: Distance from the training images, 0..1, if the model measures it.
         is_unknown: Whether the distance exceeds that of nearly all images like the training images.
@@ -68,7 +70,7 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     objects: tuple[FoundObject, ...] | None = None
     areas: Mapping[str, float] | None = None
-    cells: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
+    draw_mask: Callable[[tuple[int, int]], NDArray[np.uint8]] | None = field(default=None, compare=False, repr=False)
     upright_size: tuple[int, int] | None = None
     distance: float | None = None
     is_unknown: bool = False
@@ -79,6 +81,11 @@ class Prediction:
     true_value: float | None = None
     num_true_objects: int | None = None
     true_areas: Mapping[str, float] | None = None
+
+    @property
+    def mask(self) -> NDArray[np.uint8] | None:
+        """The class at each pixel of the upright picture, as `draw_mask` gives it; drawn anew each time. None without."""
+        return self.draw_mask(self.upright_size) if self.draw_mask and self.upright_size else None
 
     @property
     def flag(self) -> str:

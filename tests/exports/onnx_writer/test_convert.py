@@ -48,6 +48,7 @@ ON_MAPS: dict[str, Build] = {
     "dense on the channels": lambda x: layers.Dense(4, activation="gelu")(layers.LayerNormalization(center=False)(x)),
     "one beside the other": lambda x: layers.Add()([x, layers.Dense(4)(x), layers.Conv2D(4, 1)(x)]),
     "enlarged": layers.UpSampling2D((2, 3)),
+    "enlarged smoothly": layers.UpSampling2D((2, 3), interpolation="bilinear"),
     "enlarged, then conv": lambda x: layers.Conv2D(3, 3)(layers.UpSampling2D(2)(x)),
     "one conv on two maps": lambda x: _share(layers.Conv2D(3, 3, padding="same"), x, layers.MaxPooling2D(2)(x)),
     "places of two maps": lambda x: layers.Concatenate(axis=1)(
@@ -191,6 +192,7 @@ class Twice(layers.Layer):  # type: ignore[misc]
         (layers.BatchNormalization(axis=1, name="norm"), "BatchNormalization 'norm'"),
         (layers.LayerNormalization(axis=(1, 2), name="norm"), "LayerNormalization 'norm'"),
         (layers.ReLU(threshold=0.5, name="relu"), "ReLU 'relu'"),
+        (layers.UpSampling2D(2, interpolation="bicubic", name="enlarged"), "UpSampling2D 'enlarged'"),
         (layers.Softmax(axis=1, name="softmax"), "Softmax 'softmax'"),
         (layers.Activation(keras.activations.selu, name="selu"), "Activation 'selu'"),
         (lambda x: ops.cumsum(x, axis=1), "Cumsum 'cumsum'"),

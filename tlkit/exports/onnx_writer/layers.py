@@ -137,9 +137,16 @@ def write_joined(graph: Graph, xs: Sequence[Value], axis: int) -> Value | None:
     return graph.add("Concat", aligned, shape, channels_first=in_first, axis=1 if in_first else axis)
 
 
+_INTERPOLATIONS = {
+    "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+}
+"""Attributes of Resize that do what Keras does."""
+
+
 def write_up_sampling(graph: Graph, layer: Any, x: Value) -> Value | None:
-    """Write UpSampling2D that repeats cells."""
-    if layer.interpolation != "nearest":
+    """Write UpSampling2D that repeats cells, or interpolates between their centres."""
+    if layer.interpolation not in _INTERPOLATIONS:
         return None
     x = graph.to_channels_first(x)
     batch, height, width, channels = get_sizes(x)
@@ -150,9 +157,7 @@ def write_up_sampling(graph: Graph, layer: Any, x: Value) -> Value | None:
         [x, "", scales],
         (batch, height * down, width * across, channels),
         channels_first=True,
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
+        **_INTERPOLATIONS[layer.interpolation],
     )
 
 

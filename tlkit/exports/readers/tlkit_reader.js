@@ -1,9 +1,11 @@
 /**
  * Read pictures and metadata in a browser as the exported model expects them, and say what its answers mean.
  *
- * Needs nothing. `index.html` uses it with onnxruntime-web; `readImage` and `readMetadata` can be used alone. `model` is
+ * Needs `tlkit_places.js` alone. `index.html` uses it with onnxruntime-web; `readImage` and `readMetadata` can be used alone. `model` is
  * always the content of model.json. `tlkit_reader.py` does the same in Python.
  */
+
+import { drawMask, findObjects, measureAreas } from "./tlkit_places.js";
 
 const GREY = 128;
 const BITS = 22; // of the fraction of a weight, as in Pillow
@@ -217,9 +219,27 @@ export function describeAnswer(outputs, width, height, model) {
   }
   if (outputs.value) answer.value = outputs.value[0];
   if (outputs.box) answer.box = placeBox(outputs.box, width, height, model);
+  if (outputs.scores) answer.objects = listObjects(outputs, width, height, model);
+  if (outputs.cells) {
+    const { places } = model.mask;
+    const frame = findFrame(width, height, model);
+    answer.areas = measureAreas(drawMask(outputs.cells, frame, [width, height], places, places, model), model);
+  }
   if (outputs.distance) {
     answer.distance = outputs.distance[0];
     answer.isUnknown = answer.distance > model.unknown_above;
   }
   return answer;
+}
+
+/** Return the objects whose score reaches the threshold of their class, the best first, each with its box in pixels. */
+function listObjects(outputs, width, height, model) {
+  const limits = model.thresholds.length ? model.thresholds : model.class_names.map(() => 0);
+  return findObjects(outputs.boxes, outputs.scores, model)
+    .map(([left, top, right, bottom, score, label]) => {
+      const box = placeBox([left, top, right, bottom], width, height, model);
+      return { class: model.class_names[label], score, box, label };
+    })
+    .filter(({ box, score, label }) => box[2] > box[0] && box[3] > box[1] && score >= Math.fround(limits[label]))
+    .map(({ label, ...found }) => found);
 }

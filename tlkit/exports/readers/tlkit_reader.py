@@ -5,6 +5,7 @@ Needs NumPy and Pillow only. `predict_*.py` in this folder use it; `read_image` 
 
 import argparse
 import csv
+import functools
 import json
 import math
 import re
@@ -181,7 +182,7 @@ def fold(text, same_words):
 
 def describe_answer(outputs, facts):
     """Return what the outputs for one image mean, as a dictionary for JSON."""
-    row = {}
+    row, width, height = {}, int(facts["image-width"]), int(facts["image-height"])
     if "probabilities" in outputs:
         probabilities = [float(value) for value in outputs["probabilities"]]
         ranked = sorted(zip(MODEL["class_names"], probabilities), key=lambda pair: -pair[1])
@@ -195,56 +196,26 @@ def describe_answer(outputs, facts):
         row["value"] = float(outputs["value"][0])
     if "box" in outputs:
         row["box_fractions"] = [float(value) for value in outputs["box"]]
-        row["box"] = place_box(row["box_fractions"], int(facts["image-width"]), int(facts["image-height"]))
+        row["box"] = place_box(row["box_fractions"], width, height)
     if "scores" in outputs:
-        row["detections"] = find_objects(outputs["boxes"], outputs["scores"], facts)
+        from tlkit_objects import find_objects
+
+        place = functools.partial(place_box, width=width, height=height)
+        row["detections"] = find_objects(outputs["boxes"], outputs["scores"], MODEL["objects"], place)
         limits = MODEL["thresholds"] or [0.0] * len(MODEL["class_names"])
         row["objects"] = [
             {"class": MODEL["class_names"][int(label)], "score": score, "box": box}
             for *box, score, label in row["detections"]
             if np.float32(score) >= np.float32(limits[int(label)])
         ]
+    if "cells" in outputs:
+        from tlkit_masks import describe_mask
+
+        row.update(describe_mask(outputs["cells"], (height, width), find_frame(width, height), MODEL))
     if "distance" in outputs:
         row["distance"] = float(outputs["distance"])
         row["is_unknown"] = row["distance"] > MODEL["unknown_above"]
     return row
-
-
-def find_objects(boxes, scores, facts):
-    """Return a row for each object, the best first: left, top, right, bottom in pixels, score and class index."""
-    rule = MODEL["objects"]
-    places, labels = np.nonzero(scores >= np.float32(rule["min_score"]))
-    best = np.argsort(-scores[places, labels], kind="stable")[: rule["max_candidates"]]
-    boxes, labels, scores = boxes[places[best]], labels[best], scores[places[best], labels[best]]
-    overlaps = measure_overlaps(boxes) * (labels[:, np.newaxis] == labels)
-    rows, width, height = [], int(facts["image-width"]), int(facts["image-height"])
-    for place, score in suppress(overlaps, scores, rule)[: rule["max_objects"]]:
-        weights = np.where(overlaps[place] >= np.float32(rule["vote_iou"]), scores, 0)
-        mean = weights @ boxes / weights.sum()
-        left, top, right, bottom = place_box([float(edge) for edge in mean], width, height)
-        if right > left and bottom > top:  # a part of it is in the image
-            rows.append([left, top, right, bottom, float(score), int(labels[place])])
-    return rows
-
-
-def suppress(overlaps, scores, rule):
-    """Return the place and the score of each box that stays, the best first."""
-    soft, hard = rule["soft_sigma"], rule["max_iou"]
-    factors = np.exp(-np.square(overlaps) / soft) if soft else overlaps <= np.float32(hard)
-    taken, live = [], scores.copy()
-    while live.max(initial=-1) >= np.float32(rule["min_score"]):
-        taken.append((int(live.argmax()), live.max()))
-        live *= factors[taken[-1][0]]
-        live[taken[-1][0]] = -1
-    return taken
-
-
-def measure_overlaps(boxes):
-    """Return the area that each two boxes share as a fraction of what they cover together."""
-    low, high = boxes[:, np.newaxis, :2], boxes[:, np.newaxis, 2:]
-    shared = np.maximum(np.minimum(high, high.swapaxes(0, 1)) - np.maximum(low, low.swapaxes(0, 1)), 0).prod(axis=2)
-    areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
-    return shared / np.maximum(areas[:, np.newaxis] + areas - shared, 1e-12)
 
 
 def place_box(fractions, width, height):
@@ -299,12 +270,19 @@ def main(open_model, name):
     parser.add_argument("--table", help="CSV file with a column `image` and the metadata columns of the model")
     parser.add_argument("--model", help=f"folder of the model (default: {name}-float32, or another {name}-*)")
     parser.add_argument("--maps", type=int, default=0, help="also print the map of the first images, if there is one")
-    parser.add_argument("--all", action="store_true", help="also print what is below the thresholds, as `detections`")
+    parser.add_argument("--all", action="store_true", help="also print `detections` below the thresholds, and `mask`")
+    if MODEL["mask"]:
+        parser.add_argument("--masks", help="new folder for the masks, a PNG file for each image, of its size")
     options = parser.parse_args()
     found = sorted(FOLDER.glob(f"{name}-*"), key=lambda folder: folder.name != f"{name}-float32")
     folders = [Path(options.model)] if options.model else found
     if not folders:
         sys.exit(f"There is no folder {name}-* in {FOLDER}.")
+    masks = None
+    if getattr(options, "masks", None):
+        from tlkit_masks import MaskFolder
+
+        masks = MaskFolder(options.masks, MODEL)
     run = open_model(folders[0])
     for number, (path, row) in enumerate(find_images(options.images, options.table)):
         try:
@@ -313,8 +291,13 @@ def main(open_model, name):
             print(json.dumps({"image": path, "error": f"{type(error).__name__}: {error}"}), flush=True)
             continue
         answer = {"image": path, **describe_answer(outputs, facts), "seconds": seconds}
+        if masks:
+            width, height = int(facts["image-width"]), int(facts["image-height"])
+            answer["mask_file"] = masks.write(path, outputs["cells"], (height, width), find_frame(width, height))
         if not options.all:
-            answer.pop("detections", None)
+            answer = {name: value for name, value in answer.items() if name not in ("detections", "mask")}
         if number < options.maps:
-            answer.update({name: outputs[name].tolist() for name in ("map", "boxes", "scores") if name in outputs})
+            answer.update(
+                {name: outputs[name].tolist() for name in ("map", "boxes", "scores", "cells") if name in outputs}
+            )
         print(json.dumps(answer), flush=True)

@@ -136,6 +136,7 @@
   function headline(row) {
     if ("value" in row) return `${info.target}: ${format(row.value)}`;
     if (row.objects) return countObjects(row.objects) || "no objects";
+    if (row.areas) return row.areas.map((each) => each.class_name).join(", ") || "background alone";
     if (row.labels) return row.labels.length ? row.labels.join(", ") : "none of the labels";
     return row.classes[0].class_name;
   }
@@ -146,7 +147,8 @@
     body.append(make("p", { class: "answer" }, text));
     if (row.unknown) body.append(make("p", { class: "unlike" }, "Unlike the training images: check this one yourself."));
     if (row.classes && row.classes.length) body.append(drawBars(row));
-    if (row.objects && row.objects.length) body.append(drawObjects(row.objects));
+    if (row.objects && row.objects.length) body.append(drawList(row.objects, "Objects, the surest first", (each) => each.score));
+    if (row.areas && row.areas.length) body.append(drawList(row.areas, "Shares of the picture", (each) => each.share));
     if (payload.nearest && payload.nearest.length) body.append(drawNearest(payload.nearest));
     for (const notice of payload.notices || []) body.append(make("p", { class: "notes" }, notice));
     entry.card.className = "card";
@@ -168,14 +170,14 @@
     return bars;
   }
 
-  function drawObjects(objects) {
-    const list = make("ol", { class: "objects", "aria-label": "Objects, the surest first" });
-    for (const each of objects.slice(0, MOST_LISTED)) {
+  function drawList(found, title, measure) {
+    const list = make("ol", { class: "objects", "aria-label": title });
+    for (const each of found.slice(0, MOST_LISTED)) {
       const dot = make("span", { class: "dot", "aria-hidden": "true" });
       dot.style.background = colourOf(each.class_name);
-      list.append(make("li", {}, dot, make("span", { class: "name" }, each.class_name), make("span", { class: "value" }, percent(each.score))));
+      list.append(make("li", {}, dot, make("span", { class: "name" }, each.class_name), make("span", { class: "value" }, percent(measure(each)))));
     }
-    if (objects.length > MOST_LISTED) list.append(make("li", { class: "notes" }, `and ${objects.length - MOST_LISTED} more`));
+    if (found.length > MOST_LISTED) list.append(make("li", { class: "notes" }, `and ${found.length - MOST_LISTED} more`));
     return list;
   }
 
@@ -190,7 +192,7 @@
 
   function drawViews(entry, payload) {
     const picture = make("img", { alt: `Picture ${entry.name}`, src: payload.picture });
-    const frame = make("div", { class: "frame" }, picture), { box, objects = [] } = payload.prediction;
+    const frame = make("div", { class: "frame" }, picture), { box, mask, objects = [] } = payload.prediction;
     if (box) frame.append(drawOutline(box, payload.size));
     for (const each of objects.slice().reverse()) {
       const outline = drawOutline(each, payload.size);
@@ -202,7 +204,19 @@
     const views = make("div", { class: "views" }, frame);
     const choices = [["Picture", payload.picture], ...(payload.explanations || []).map((each) => [`Why ${each.output}`, each.map])];
     if (choices.length > 1) views.append(drawSwitch(choices, picture, entry));
+    if (mask) views.append(drawMask(mask, frame, entry));
     return views;
+  }
+
+  function drawMask(address, frame, entry) {
+    const mask = make("img", { class: "mask", alt: "", src: address });
+    const button = make("button", { type: "button", "aria-pressed": "true" }, "Mask");
+    frame.append(mask);
+    button.addEventListener("click", () => {
+      mask.hidden = !mask.hidden;
+      button.setAttribute("aria-pressed", String(!mask.hidden));
+    });
+    return make("div", { class: "switch", role: "group", "aria-label": `Views of ${entry.name}` }, button);
   }
 
   function drawOutline(box, [height, width]) {
