@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.tasks import find_task
-from tlkit.training.losses import compute_box_losses, compute_class_weights, compute_iou
+from tlkit.training.losses import compute_box_losses, compute_class_weights, compute_iou, compute_object_weights
 
 LEFT = [0.25, 0.5, 0.5, 1.0]
 RIGHT = [0.75, 0.5, 0.5, 1.0]
@@ -115,3 +115,14 @@ def test_balanced_weights_make_every_class_count_alike() -> None:
     assert weights[:3].sum() == pytest.approx(weights[3:].sum())
     assert weights.mean() == pytest.approx(1.0)
     assert compute_class_weights(labels, num_classes=2, mode="none").tolist() == [1, 1, 1, 1]
+
+
+def test_an_image_of_objects_weighs_as_much_as_the_rarest_of_its_classes() -> None:
+    targets = np.zeros((10, 2, 6), np.float32)
+    targets[:9, 0, 4] = 1  # nine images of the first class, one of them with the second, too, and one without any
+    targets[0, 1, 4] = 2
+    targets[1, 1, 4:] = (2, 1)  # ignored
+    weights = compute_object_weights(targets, num_classes=3, mode="balanced")
+    np.testing.assert_allclose(weights, np.array([3.0] + [1.0] * 9) / 1.2, rtol=1e-6)
+    assert weights.dtype == np.float32
+    assert compute_object_weights(targets, num_classes=3, mode="none").tolist() == [1.0] * 10

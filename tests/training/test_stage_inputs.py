@@ -16,10 +16,21 @@ from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.errors import DataError
 from tlkit.features.ensure import DatasetFeatures
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_backbone
+from tlkit.outputs import DETECTION
+from tlkit.recipes import (
+    BackboneSettings,
+    DataSettings,
+    HeadSettings,
+    Recipe,
+    ResolvedStage,
+    TrainingSettings,
+    resolve_backbone,
+)
 from tlkit.reports.console import Console
+from tlkit.tasks.objects import SceneObject, write_objects
 from tlkit.training.batches import Inputs, ReadInputs
 from tlkit.training.held_images import HeldImages
+from tlkit.training.loop import StageData
 from tlkit.training.mixing import NO_MIXING, Mixing
 from tlkit.training.run import Run
 from tlkit.training.stage_inputs import join_stage_data, open_stage_inputs
@@ -50,6 +61,43 @@ def test_training_images_are_mixed_as_the_stage_says_and_validation_images_are_n
     data = join_stage_data(records, inputs, plan, run, spec=SPEC, num_views=0)
     assert data.train.plan.mixing == Mixing(0.3, 0.7)
     assert data.validation.plan.mixing == NO_MIXING
+
+
+def make_detection(folder: Path, *, num_images: int, class_weight: str) -> StageData:
+    """Return the data of a stage on images of a carp each, but for the first, which shows an eel, too."""
+    carp, eel = SceneObject("carp", 1, 1, 9, 9), SceneObject("eel", 2, 2, 9, 9)
+    answers = [write_objects([carp, eel] if number == 0 else [carp]) for number in range(num_images)]
+    records = {
+        split: tuple(
+            ImageRecord(folder / f"{number}.png", f"{number:064}", 32, 32, split, answer)
+            for number, answer in enumerate(answers)
+        )
+        for split in ("train", "validation")
+    }
+    manifest = Manifest(folder, CLASSES, (*records["train"], *records["validation"]), task=DETECTION)
+    recipe = Recipe(backbone=TINY, training=TrainingSettings(class_weight=class_weight))
+    run = Run(recipe, resolve_backbone(TINY), manifest, folder, Console(verbosity=-1))
+    spec = dataclasses.replace(SPEC, pooling="maps", head=HeadSettings("detector"), task=DETECTION)
+    inputs: dict[str, Inputs] = {
+        split: ReadInputs(lambda images, views: np.zeros((len(images), 1))) for split in records
+    }
+    plan = StagePlan(ResolvedStage(name="s", batch_size=8), "top", 1, keeps_start=False)
+    return join_stage_data(records, inputs, plan, run, spec=spec, num_views=2)
+
+
+def test_a_detector_sees_few_images_several_times_in_an_epoch(tmp_path: Path) -> None:
+    few = make_detection(tmp_path, num_images=50, class_weight="none")
+    assert few.train.plan.num_passes == 3
+    assert few.train.num_batches == 19
+    assert few.validation.plan.num_passes == 1
+    assert make_detection(tmp_path, num_images=120, class_weight="none").train.plan.num_passes == 1
+
+
+def test_a_detector_weighs_images_of_rare_classes_where_that_is_asked_for(tmp_path: Path) -> None:
+    assert set(make_detection(tmp_path, num_images=16, class_weight="none").train.weights) == {1.0}
+    data = make_detection(tmp_path, num_images=16, class_weight="balanced")
+    np.testing.assert_allclose(data.train.weights * 19 / 16, [4.0] + [1.0] * 15, rtol=1e-6)
+    assert set(data.validation.weights) == {1.0}
 
 
 def test_a_strict_stage_refuses_an_image_that_became_unusable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

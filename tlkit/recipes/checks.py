@@ -207,7 +207,7 @@ def _check_task(recipe: Recipe, source: str) -> None:
         if not has_effect and value != getattr(DataSettings(), name):
             raise _without_effect(source, f"{name} = {value}", reason, needed)
     for name, has_effect in (
-        ("class_weight", task.is_exclusive),
+        ("class_weight", task.is_exclusive or task.lists_objects),
         ("label_smoothing", not is_regression and not task.has_objects),
         ("focal", not is_regression and not task.has_objects),
     ):

@@ -29,6 +29,26 @@ def compute_class_weights(labels: NDArray[Any], *, num_classes: int, mode: str) 
     return weights
 
 
+def compute_object_weights(targets: NDArray[Any], *, num_classes: int, mode: str) -> NDArray[np.float32]:
+    """Return each image's weight in the loss of a detector, float32 (n,), 1 on average.
+
+    Args:
+        targets: Float (n, m, 6): corners, class + 1 (0 for padding), and 1 if ignored.
+        num_classes: Number of classes.
+        mode: `none`: all 1. `balanced`: the square root of how many times more images the most frequent class has than
+            the rarest one of the image (as often as Gupta et al. 2019, arXiv:1908.03195, would repeat it); images without
+            objects count like those of the most frequent class.
+    """
+    if mode == "none":
+        return np.ones(len(targets), dtype=np.float32)
+    labels = np.where(targets[..., 5] == 0, targets[..., 4], 0).astype(np.int64)
+    is_present = (labels[..., None] == np.arange(1, num_classes + 1)).any(axis=1)
+    counts = np.maximum(is_present.sum(axis=0), 1)
+    weights = np.where(is_present, np.sqrt(counts.max() / counts), 1.0).max(axis=1)
+    balanced: NDArray[np.float32] = (weights / weights.mean()).astype(np.float32)
+    return balanced
+
+
 def compute_box_losses(kind: str, boxes: Any, predicted: Any) -> Any:
     """Return the loss of each image's box, float32 (n,).
 

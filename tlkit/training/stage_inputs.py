@@ -38,7 +38,7 @@ from tlkit.training.batches import (
 )
 from tlkit.training.held_images import HeldImages
 from tlkit.training.loop import StageData
-from tlkit.training.losses import compute_class_weights
+from tlkit.training.losses import compute_class_weights, compute_object_weights
 from tlkit.training.mixing import Mixing
 from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
@@ -143,6 +143,7 @@ def join_stage_data(
     companions = list_companions(manifest, plan.stage.policy)
     most_objects = max(each.shape[1] for each in answers.values()) if has_boxes else 0
     most_objects *= NUM_TILES if companions else 1
+    weigh = compute_object_weights if has_boxes else compute_class_weights
     target_readers: dict[str, TargetReader] = {}
     for split, chosen in records.items():
         drawer = ViewDrawer(chosen, spec, plan.stage.policy, training.seed, companions)
@@ -164,7 +165,7 @@ def join_stage_data(
             inputs["train"],
             target_readers["train"],
             metadata["train"],
-            compute_class_weights(answers["train"], num_classes=len(manifest.class_names), mode=training.class_weight),
+            weigh(answers["train"], num_classes=len(manifest.class_names), mode=training.class_weight),
         ),
         validation=Batches(
             EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
