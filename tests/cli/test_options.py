@@ -136,7 +136,7 @@ def test_help_shows_each_settings_help_and_its_default_once() -> None:
             assert " ".join(field.metadata["help"].split()) in text
     assert "Weights: " not in text
     assert "(default: imagenet; bundled for tiny; random for mnist_…)." in text
-    assert "Decoupled weight decay of AdamW. [default: 0.0001]" in text
+    assert "Decoupled weight decay; adam has none. [default: 0.0001]" in text
     assert "(default: the backbone's; 320 for objects, masks). --fit" in text
 
 

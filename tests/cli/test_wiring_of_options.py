@@ -44,10 +44,10 @@ BACKBONE_WORDS = "--image-size 64 --fit crop --feature-dtype float32 --engine ke
 NAME_WORDS = "--backbone tiny --weights random"
 HEAD = HeadSettings("conv", 0.2, 8, whiten="pca", whiten_floor=0.2)
 HEAD_WORDS = "--head conv --dropout 0.2 --units 8 --whiten pca --whiten-floor 0.2"
-TRAINING = TrainingSettings(7, 0.01, 0.1, 2.0, "ciou", 3.0, 0.2, "balanced", "affine")
+TRAINING = TrainingSettings(7, 0.01, 0.1, 2.0, "ciou", 3.0, 0.2, "balanced", "affine", "lion")
 TRAINING_WORDS = (
     "--seed 7 --weight-decay 0.01 --label-smoothing 0.1 --focal 2 --box-loss ciou --box-weight 3 --class-weight balanced "
-    "--bn affine"
+    "--bn affine --optimizer lion"
 )
 
 

@@ -17,6 +17,7 @@ from tlkit.recipes import (
     build_recipe,
     check_recipe,
 )
+from tlkit.recipes.fields import ALL_IMAGES
 
 ONLY_USED = "  Expected: only settings that this run uses\n"
 VALUES = {"task": "regression", "target": "price"}
@@ -265,4 +266,27 @@ def test_what_is_whitened_is_one_feature_of_pretrained_weights() -> None:
         "a.toml: whiten_floor = 0.5 has no effect: whiten is standard.\n"
         f"{ONLY_USED}"
         "  Fix: remove it, or set whiten = pca or zca."
+    )
+
+
+def test_adam_has_no_weight_decay() -> None:
+    with pytest.raises(SettingError) as problem:
+        check_recipe(Recipe(training=TrainingSettings(optimizer="adam", weight_decay=0.01)), source="a.toml")
+    assert str(problem.value) == (
+        "a.toml: weight_decay = 0.01 has no effect: the optimizer is adam.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set optimizer = adamw."
+    )
+    recipe = Recipe(training=TrainingSettings(optimizer="lion", weight_decay=0.01))
+    assert check_recipe(recipe, source="a.toml") == recipe
+
+
+def test_full_batches_are_for_a_head_alone() -> None:
+    recipe = Recipe(stages=(Stage(unfreeze="block4", batch_size=ALL_IMAGES),))
+    with pytest.raises(SettingError) as problem:
+        check_recipe(recipe, source="a.toml")
+    assert str(problem.value) == (
+        "a.toml: stage 1: batch_size = all with unfreeze = block4: the memory of a step grows with its images.\n"
+        "  Expected: a number, unless only the head is trained\n"
+        "  Fix: set batch_size = 64, or remove it for the default."
     )

@@ -5,7 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tlkit.errors import SettingError
-from tlkit.recipes import BackboneSettings, Recipe, Stage, check_recipe, expand_gradual, resolve_recipe
+from tlkit.recipes import (
+    BackboneSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+    build_recipe,
+    check_recipe,
+    expand_gradual,
+    find_usual_rate,
+    resolve_recipe,
+    resolve_stages,
+)
+from tlkit.recipes.fields import ALL_IMAGES
+from tlkit.recipes.optimizers import OPTIMIZERS, RATE_FACTORS
 
 GROUPS = ("stem", "block1", "block2", "block3")
 
@@ -84,3 +97,21 @@ def test_random_weights_are_not_unfrozen_gradually() -> None:
         "  Expected: gradual only with pretrained weights\n"
         "  Fix: remove gradual, or set weights."
     )
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_every_optimizer_has_a_usual_rate_of_its_own(optimizer: str) -> None:
+    recipe = Recipe(
+        training=TrainingSettings(optimizer=optimizer), stages=(Stage(), Stage(unfreeze="block3"), Stage(lr=0.5))
+    )
+    head, unfrozen, given = resolve_recipe(recipe).stages
+    assert head.lr == pytest.approx(1e-3 * RATE_FACTORS[optimizer])
+    assert unfrozen.lr == pytest.approx(1e-4 * RATE_FACTORS[optimizer])
+    assert given.lr == 0.5
+    assert find_usual_rate(Stage(), recipe) == head.lr
+
+
+def test_a_full_batch_holds_as_many_images_as_there_are() -> None:
+    (stage,) = resolve_stages(build_recipe({"stage": [{"batch_size": "all"}]}, source="a.toml"))
+    assert stage.batch_size is ALL_IMAGES
+    assert stage.images_per_step == 1_000_000

@@ -35,7 +35,7 @@ ZEROS = {
     "whiten_floor": "a fraction, 0 < x <= 1",
     "box_weight": "a number above 0",
     "epochs": "a whole number, 1 to 1,000,000",
-    "batch_size": "a whole number, 1 to 1,000,000",
+    "batch_size": "a whole number, 1 to 1,000,000, or all",
     "lr": "a number above 0, or find",
     "lr_ratio": "a number, 1 or more",
     "views": "a whole number, 1 to 1,000,000",

@@ -20,7 +20,7 @@ from tlkit.reference.layers import Dense
 from tlkit.reference.network import INPUT, Network, Node
 from tlkit.reference.operations import Product, Sum
 from tlkit.reference.optimizer import AdamW
-from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.layer_groups import GroupedOptimizer
 
 layers = keras.layers
 
@@ -138,7 +138,7 @@ def test_steps_of_training_are_those_by_hand() -> None:
     images, targets = draw_images(8, 28), np.eye(10)[np.arange(8)]
     places = find_trainable(model)
     rates = [1e-3 if layer == "logits" else 1e-4 for layer, _ in places]
-    optimizer = GroupedAdamW(rates, weight_decay=0.05)
+    optimizer = GroupedOptimizer(rates, weight_decay=0.05)
     optimizer.build(model.trainable_variables)
     by_weight = {place: AdamW(rate, decay=0.05) for place, rate in zip(places, rates, strict=True)}
     layer_of = {node.name: node.layer for node in hand.nodes}

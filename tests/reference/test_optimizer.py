@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.reference.optimizer import AdamW
-from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.layer_groups import GroupedOptimizer
 
 
 def test_the_first_step_has_the_length_of_the_rate() -> None:
@@ -20,7 +20,7 @@ def test_every_layer_group_takes_the_steps_of_its_own_rate() -> None:
     rates = (0.01, 0.01, 0.002)
     by_hand = [AdamW(rate, decay=0.3) for rate in rates]
     variables = [keras.Variable(weight, dtype="float32") for weight in weights]
-    optimizer = GroupedAdamW(rates, weight_decay=0.3)
+    optimizer = GroupedOptimizer(rates, weight_decay=0.3)
     optimizer.build(variables)
     for _ in range(20):
         gradients = [rng.normal(size=weight.shape) for weight in weights]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from tlkit.training.layer_groups import GroupedAdamW, compute_group_rates
+from tlkit.recipes.optimizers import OPTIMIZERS
+from tlkit.training.checkpoint import Checkpoint, Progress, restore, snapshot
+from tlkit.training.layer_groups import GroupedOptimizer, compute_group_rates
 
 
 def test_rates_fall_geometrically_from_the_head_to_the_lowest_group() -> None:
@@ -37,34 +42,76 @@ def make_variables() -> list[Any]:
     return [keras.Variable(rng.normal(size=shape).astype(np.float32)) for shape in [(4, 3), (3,), (3, 2)]]
 
 
-def take_steps(optimizer: Any, variables: list[Any], factors: list[float]) -> list[np.ndarray[Any, Any]]:
-    """Apply steps with seeded gradients and return the variables' values."""
-    rng = np.random.default_rng(1)
-    for factor in factors:
+def take_steps(
+    optimizer: Any, variables: list[Any], factors: list[float], *, skipped: int = 0
+) -> list[np.ndarray[Any, Any]]:
+    """Apply steps with seeded gradients, those that follow the skipped ones, and return the variables' values."""
+    for step, factor in enumerate(factors, start=skipped):
         optimizer.learning_rate = factor
+        rng = np.random.default_rng([1, step])
         gradients = [keras.ops.convert_to_tensor(rng.normal(size=v.shape).astype(np.float32)) for v in variables]
         optimizer.apply(gradients, variables)
     return [variable.numpy() for variable in variables]
 
 
-def test_each_variable_moves_as_plain_adamw_would_move_it_at_its_own_rate() -> None:
+PLAIN: dict[str, Callable[..., Any]] = {
+    "sgd": keras.optimizers.SGD,
+    "momentum": partial(keras.optimizers.SGD, momentum=0.9),
+    "nesterov": partial(keras.optimizers.SGD, momentum=0.9, nesterov=True),
+    "adagrad": partial(
+        keras.optimizers.Adagrad, initial_accumulator_value=0.0, epsilon=1e-14
+    ),  # Keras adds it below the root
+    "rmsprop": partial(keras.optimizers.RMSprop, epsilon=1e-14),
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "lion": keras.optimizers.Lion,
+}
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_each_variable_moves_as_the_plain_optimizer_would_move_it_at_its_own_rate(kind: str) -> None:
     rates = [1e-2, 3e-2, 1e-4]
-    grouped = GroupedAdamW(rates, weight_decay=0.1)
+    grouped = GroupedOptimizer(rates, weight_decay=0.1, kind=kind)
     variables = make_variables()
     grouped.build(variables)
     moved = take_steps(grouped, variables, [1.0, 0.5, 0.25])
     for number, rate in enumerate(rates):
-        plain = keras.optimizers.AdamW(learning_rate=rate, weight_decay=0.1)
+        plain = PLAIN[kind](learning_rate=rate, weight_decay=None if kind == "adam" else 0.1)
         others = make_variables()
         plain.build(others)
         if len(others[number].shape) < 2:
             plain.weight_decay = 0.0
         expected = take_steps(plain, others, [rate, rate * 0.5, rate * 0.25])
-        np.testing.assert_allclose(moved[number], expected[number], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(moved[number], expected[number], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_a_state_that_is_written_and_read_again_goes_on_to_the_bit(kind: str, tmp_path: Path) -> None:
+    checkpoint = Checkpoint(tmp_path / "state.safetensors", pytest.fail)
+    factors = [1.0, 0.5, 0.25, 0.5]
+    moved = []
+    for stop in (4, 2):
+        optimizer, variables = GroupedOptimizer([1e-2, 3e-2, 1e-3], weight_decay=0.1, kind=kind), make_variables()
+        optimizer.build(variables)
+        take_steps(optimizer, variables, factors[:stop])
+        if stop < len(factors):
+            checkpoint.write({**snapshot("model", variables), **snapshot("optimizer", optimizer.variables)}, Progress())
+            saved = checkpoint.read()
+            assert saved is not None
+            arrays, _ = saved
+            optimizer, variables = GroupedOptimizer([1e-2, 3e-2, 1e-3], weight_decay=0.1, kind=kind), make_variables()
+            optimizer.build(variables)
+            restore("model", variables, arrays)
+            restore("optimizer", optimizer.variables, arrays)
+            take_steps(optimizer, variables, factors[stop:], skipped=stop)
+        moved.append([variable.numpy() for variable in variables])
+        assert int(optimizer.iterations) == len(factors)
+    for whole, resumed in zip(*moved, strict=True):
+        np.testing.assert_array_equal(whole, resumed)
 
 
 def test_a_rate_of_zero_moves_nothing() -> None:
-    optimizer = GroupedAdamW([0.0, 0.1, 0.1], weight_decay=0.5)
+    optimizer = GroupedOptimizer([0.0, 0.1, 0.1], weight_decay=0.5)
     variables = make_variables()
     optimizer.build(variables)
     before = np.array(variables[0].numpy())
@@ -74,7 +121,7 @@ def test_a_rate_of_zero_moves_nothing() -> None:
 
 
 def test_the_factor_leaves_a_held_rate_alone() -> None:
-    optimizer = GroupedAdamW([0.1, 0.1, 0.1], weight_decay=0.0, held=[0])
+    optimizer = GroupedOptimizer([0.1, 0.1, 0.1], weight_decay=0.0, held=[0])
     variables, before = make_variables(), make_variables()
     optimizer.build(variables)
     moved = take_steps(optimizer, variables, [0.0])
@@ -84,4 +131,4 @@ def test_the_factor_leaves_a_held_rate_alone() -> None:
 
 def test_rates_and_variables_must_be_as_many() -> None:
     with pytest.raises(ValueError, match=r"^2 rates for 3 variables$"):
-        GroupedAdamW([0.1, 0.1], weight_decay=0.0).build(make_variables())
+        GroupedOptimizer([0.1, 0.1], weight_decay=0.0).build(make_variables())

@@ -17,7 +17,7 @@ from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, Block, EpochPlan, HeldInputs, ReadInputs
 from tlkit.training.held_out import fit_unwatched
-from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.layer_groups import GroupedOptimizer
 from tlkit.training.loop import StageData
 from tlkit.training.mixing import Mixing
 from tlkit.training.moving_statistics import NUM_MEASURED, LastBatches, catch_up, measure, measure_first
@@ -55,7 +55,7 @@ def make_batches(inputs: NDArray[np.float32], *, mixup: float = 0.0, batches_at_
 
 
 def compile_for(model: StageModel) -> Steps:
-    optimizer = GroupedAdamW([1e-3] * len(model.trainable_variables), weight_decay=0.0)
+    optimizer = GroupedOptimizer([1e-3] * len(model.trainable_variables), weight_decay=0.0)
     optimizer.build(model.trainable_variables)
     return compile_steps(model, optimizer, outputs=TWO_CLASSES, training=TrainingSettings())
 

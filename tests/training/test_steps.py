@@ -19,7 +19,7 @@ from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, EpochPlan, HeldInputs
 from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.dropout import BitDropout, give_masks
-from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.layer_groups import GroupedOptimizer
 from tlkit.training.steps import StageModel, choose_xla_sizes, compile_steps
 from tlkit.training.targets import FixedTargets
 
@@ -47,7 +47,7 @@ def make_batches() -> Batches:
 def train(xla_sizes: list[int]) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
     """Train some epochs; return the weights and statistics, and the losses of the steps."""
     model = make_model()
-    optimizer = GroupedAdamW([RATE, RATE], weight_decay=DECAY)
+    optimizer = GroupedOptimizer([RATE, RATE], weight_decay=DECAY)
     optimizer.build(model.trainable_variables)
     training = TrainingSettings(seed=3)
     steps = compile_steps(model, optimizer, outputs=THREE_CLASSES, training=training, xla_sizes=xla_sizes)

@@ -98,7 +98,7 @@ class _Examples:
             rows.read,
             num_images=num_images,
             num_views=num_views,
-            batch_size=stage.batch_size,
+            batch_size=stage.images_per_step,
             row_bytes=rows.cache.spec.row_bytes,
             free_bytes=read_input_memory(),
         )
@@ -111,7 +111,7 @@ class _Examples:
         """Return the batches of a training on some images."""
         return Batches(
             EpochPlan(
-                len(images), stage.batch_size, stage.views, seed, num_passes=count_passes(len(images), self.task)
+                len(images), stage.images_per_step, stage.views, seed, num_passes=count_passes(len(images), self.task)
             ),
             _SomeInputs(self.inputs, images),
             lambda places, views: self.targets(images[places], views),

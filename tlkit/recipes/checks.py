@@ -9,7 +9,9 @@ from tlkit.metadata.columns import parse_metadata
 from tlkit.metrics.whitenings import NONE, WITH_MATRIX
 from tlkit.outputs import DETECTION, SEGMENTATION
 from tlkit.recipes.defaults import list_cycle_ends
+from tlkit.recipes.fields import ALL_IMAGES
 from tlkit.recipes.head_settings import HeadSettings
+from tlkit.recipes.optimizers import ADAM, ADAMW
 from tlkit.recipes.settings import MOSAIC, DataSettings, Recipe, Stage, TrainingSettings
 from tlkit.tasks import find_task
 
@@ -35,6 +37,11 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
     if recipe.stages and all(stage.unfreeze == "all" for stage in recipe.stages) and recipe.backbone.engine != "auto":
         raise _without_effect(
             source, f"engine = {recipe.backbone.engine}", "no stage has frozen layers", "unfreeze to less than all"
+        )
+    training = recipe.training
+    if training.optimizer == ADAM and training.weight_decay != TrainingSettings().weight_decay:
+        raise _without_effect(
+            source, f"weight_decay = {training.weight_decay:g}", f"the optimizer is {ADAM}", f"optimizer = {ADAMW}"
         )
     _check_objects(recipe, source)
     _check_whitening(recipe, source)
@@ -242,6 +249,12 @@ def _check_stage(stage: Stage, *, where: str) -> None:
     if stage.unfreeze == "none" and (stage.lr_ratio not in (None, 1.0) or stage.group_lr or stage.gradual):
         changed = "gradual" if stage.gradual else "group_lr" if stage.group_lr else f"lr_ratio = {stage.lr_ratio:g}"
         raise _without_effect(where, changed, "only the head is trained", "unfreeze")
+    if stage.batch_size is ALL_IMAGES and stage.unfreeze != "none":
+        raise SettingError(
+            f"{where}: batch_size = all with unfreeze = {stage.unfreeze}: the memory of a step grows with its images.",
+            expected="a number, unless only the head is trained",
+            fix="set batch_size = 64, or remove it for the default.",
+        )
     if stage.unfreeze == "all" and not stage.gradual and stage.views != defaults.views:
         raise SettingError(
             f"{where}: views = {stage.views} has no effect: with everything unfrozen, each epoch draws fresh views.",

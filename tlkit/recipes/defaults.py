@@ -11,7 +11,8 @@ from tlkit.backbones.catalogue import INT8, BackboneEntry, find_backbone
 from tlkit.devices import AllDevices, as_word, choose_devices
 from tlkit.errors import SettingError
 from tlkit.outputs import CLASSIFICATION
-from tlkit.recipes.fields import RateSearch
+from tlkit.recipes.fields import HIGHEST, AllImages, RateSearch
+from tlkit.recipes.optimizers import ADAMW, RATE_FACTORS
 from tlkit.recipes.origin import MadeBy
 from tlkit.recipes.settings import OPEN_PRECISIONS, BackboneSettings, Recipe, Stage
 from tlkit.recipes.task_defaults import StageDefaults, find_task_defaults
@@ -124,10 +125,15 @@ class ResolvedStage(Stage):
 
     name: str
     epochs: int
-    batch_size: int
+    batch_size: int | AllImages
     lr: float | RateSearch
     lr_ratio: float
     patience: int
+
+    @property
+    def images_per_step(self) -> int:
+        """Largest number of images in a batch."""
+        return HIGHEST if isinstance(self.batch_size, AllImages) else self.batch_size
 
     @property
     def head_rate(self) -> float:
@@ -141,7 +147,9 @@ class ResolvedStage(Stage):
         return self.lr
 
 
-def resolve_stage(stage: Stage, *, number: int, from_scratch: bool, task: str = CLASSIFICATION) -> ResolvedStage:
+def resolve_stage(
+    stage: Stage, *, number: int, from_scratch: bool, task: str = CLASSIFICATION, optimizer: str = ADAMW
+) -> ResolvedStage:
     """Return the stage with its open defaults filled in.
 
     Args:
@@ -149,13 +157,14 @@ def resolve_stage(stage: Stage, *, number: int, from_scratch: bool, task: str = 
         number: Its place in the run, from 1.
         from_scratch: Whether it trains a backbone that begins with random weights.
         task: What is predicted, one of `tlkit.outputs.TASKS`.
+        optimizer: What it is trained with, one of `tlkit.recipes.optimizers.OPTIMIZERS`.
     """
     defaults = _choose_defaults(stage, from_scratch=from_scratch, task=task)
     filled: dict[str, Any] = {
         "name": f"{number}-{defaults.name.format(stage.unfreeze)}",
         "epochs": _default_epochs(stage, defaults),
         "batch_size": defaults.batch_size,
-        "lr": defaults.lr,
+        "lr": _scale_rate(defaults, optimizer),
         "lr_ratio": defaults.lr_ratio,
         "patience": defaults.patience,
     }
@@ -165,7 +174,13 @@ def resolve_stage(stage: Stage, *, number: int, from_scratch: bool, task: str = 
 
 def find_usual_rate(stage: Stage, recipe: Recipe) -> float:
     """Return the learning rate of a stage of a recipe that says nothing of it."""
-    return _choose_defaults(stage, from_scratch=recipe.is_from_scratch, task=recipe.data.task).lr
+    defaults = _choose_defaults(stage, from_scratch=recipe.is_from_scratch, task=recipe.data.task)
+    return _scale_rate(defaults, recipe.training.optimizer)
+
+
+def _scale_rate(defaults: StageDefaults, optimizer: str) -> float:
+    """Return the usual rate with an optimizer, to three digits."""
+    return float(f"{defaults.lr * RATE_FACTORS[optimizer]:.3g}")
 
 
 def _choose_defaults(stage: Stage, *, from_scratch: bool, task: str) -> StageDefaults:
@@ -191,7 +206,13 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
 def resolve_stages(recipe: Recipe) -> tuple[ResolvedStage, ...]:
     """Return the stages of a recipe, each with its open defaults filled in."""
     return tuple(
-        resolve_stage(stage, number=number, from_scratch=recipe.is_from_scratch, task=recipe.data.task)
+        resolve_stage(
+            stage,
+            number=number,
+            from_scratch=recipe.is_from_scratch,
+            task=recipe.data.task,
+            optimizer=recipe.training.optimizer,
+        )
         for number, stage in enumerate(recipe.stages, start=1)
     )
 

@@ -17,7 +17,14 @@ class RateSearch(enum.Enum):
     FIND = "find"
 
 
+class AllImages(enum.Enum):
+    """A request for batches of all images; "all" in files and options."""
+
+    ALL = "all"
+
+
 FIND = RateSearch.FIND
+ALL_IMAGES = AllImages.ALL
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,7 @@ SEED = Rule("a whole number, 0 <= x < 2**32", lambda value: 0 <= value < 2**32)
 ZERO_OR_MORE = Rule(f"a whole number, 0 to {HIGHEST:,}", lambda value: 0 <= value <= HIGHEST)
 AT_LEAST_ONE = Rule(f"a whole number, 1 to {HIGHEST:,}", lambda value: 1 <= value <= HIGHEST)
 AT_LEAST_ONE_OR_ALL = Rule(f"{AT_LEAST_ONE.expected}, or all", lambda value: value is ALL or AT_LEAST_ONE.allows(value))
+IMAGES_PER_STEP = Rule(AT_LEAST_ONE_OR_ALL.expected, lambda value: value is ALL_IMAGES or AT_LEAST_ONE.allows(value))
 NOT_EMPTY = Rule("non-empty text", lambda value: bool(value.strip()))
 NOT_NOTHING = Rule("text, at least a space", bool)
 SHA256 = Rule("a sha256 in hex", lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None)

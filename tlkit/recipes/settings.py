@@ -15,24 +15,28 @@ from tlkit.backbones.catalogue import INT8
 from tlkit.devices import ALL, AllDevices
 from tlkit.outputs import TASKS
 from tlkit.recipes.fields import (
+    ALL_IMAGES,
     AT_LEAST_ONE,
     AT_LEAST_ONE_OR_ALL,
     FIND,
     FRACTION_ABOVE_ZERO,
     FRACTION_BELOW_ONE,
     HIGHEST,
+    IMAGES_PER_STEP,
     NOT_EMPTY,
     NOT_NEGATIVE,
     NOT_NOTHING,
     POSITIVE,
     SEED,
     ZERO_OR_MORE,
+    AllImages,
     RateSearch,
     Rule,
     describe_setting,
     setting,
 )
 from tlkit.recipes.head_settings import HeadSettings
+from tlkit.recipes.optimizers import ADAMW, OPTIMIZERS
 from tlkit.recipes.origin import Inputs, MadeBy
 
 FITS = ("squash", "crop", "pad")
@@ -154,7 +158,7 @@ class TrainingSettings:
     """What holds for every stage of a run."""
 
     seed: int = setting(0, "Seed for splits, views, weights and shuffling.", rule=SEED)
-    weight_decay: float = setting(1e-4, "Decoupled weight decay of AdamW.", rule=NOT_NEGATIVE)
+    weight_decay: float = setting(1e-4, "Decoupled weight decay; adam has none.", rule=NOT_NEGATIVE)
     label_smoothing: float = setting(0.0, "Fraction of each label to spread over all classes.", rule=FRACTION_BELOW_ONE)
     focal: float = setting(
         0.0, "Gamma of the focal loss, which gives easy images less weight; 0: plain cross-entropy.", rule=NOT_NEGATIVE
@@ -175,6 +179,7 @@ class TrainingSettings:
         "train from random weights).",
         choices=BATCH_NORM_MODES,
     )
+    optimizer: str = setting(ADAMW, "Optimizer; momentum and nesterov are sgd with 0.9.", choices=OPTIMIZERS)
 
 
 @dataclass(frozen=True)
@@ -189,15 +194,17 @@ class Stage:
         "Maximum number of epochs (default: 30 for a head, 15 unfrozen, 60 from random weights).",
         rule=AT_LEAST_ONE,
     )
-    batch_size: int | None = setting(
+    batch_size: int | AllImages | None = setting(  # noqa: RUF009 - a member of an enum does not change
         None,
-        "Images per training step (default: 64 for a head, 32 unfrozen, 64 from random weights; 16, 8, 8 for detection).",
-        rule=AT_LEAST_ONE,
+        "Images per training step; all: full batches, for a head alone (default: 64 for a head, 32 unfrozen, 64 from random "
+        "weights; 16, 8, 8 for detection).",
+        rule=IMAGES_PER_STEP,
+        word=ALL_IMAGES,
     )
     lr: float | RateSearch | None = setting(  # noqa: RUF009 - a member of an enum does not change
         None,
         "Learning rate of the head; find: search for it before the stage "
-        "(default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights; 2e-3, 2e-4, 2e-3 for detection).",
+        "(default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights; 2e-3, 2e-4, 2e-3 for detection; other optimizers: multiples).",
         rule=Rule("a number above 0, or find", lambda value: value is FIND or value > 0),
         word=FIND,
     )

@@ -223,12 +223,12 @@ def make_stage_data(
             lambda places, views: features.read(images[places], views),
             num_images=len(images),
             num_views=num_views,
-            batch_size=stage.batch_size,
+            batch_size=stage.images_per_step,
             row_bytes=features.row_bytes,
             free_bytes=read_input_memory(),
         )
         mixing = Mixing(stage.mixup, stage.cutmix)
-        plan = EpochPlan(len(images), stage.batch_size, num_views, seed, mixing)
+        plan = EpochPlan(len(images), stage.images_per_step, num_views, seed, mixing)
         weights = compute_class_weights(chosen, num_classes=outputs.num_answers, mode=class_weight)
         return Batches(plan, inputs, FixedTargets(chosen), np.zeros((len(images), 0), np.float32), weights)
 

@@ -19,7 +19,7 @@ from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches
 from tlkit.training.call_sizes import CallSizer, SaveTimer
 from tlkit.training.checkpoint import Arrays, Checkpoint, Progress, restore, snapshot
-from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.layer_groups import GroupedOptimizer
 from tlkit.training.meters import Figures, Meter, compute_outcomes
 from tlkit.training.moving_statistics import LastBatches, catch_up, measure_first
 from tlkit.training.schedules import Course
@@ -211,7 +211,7 @@ def _is_over(progress: Progress, stage: ResolvedStage) -> bool:
     return progress.epochs_done >= stage.epochs or (stage.patience > 0 and waited >= stage.patience)
 
 
-def _state(model: StageModel, optimizer: GroupedAdamW, best: Arrays) -> Arrays:
+def _state(model: StageModel, optimizer: GroupedOptimizer, best: Arrays) -> Arrays:
     return {**snapshot("model", model.variables), **snapshot("optimizer", optimizer.variables), **best}
 
 

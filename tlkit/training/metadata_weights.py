@@ -10,6 +10,7 @@ from keras import ops
 
 from tlkit.heads import metadata_part
 from tlkit.recipes import ResolvedStage, TrainingSettings
+from tlkit.recipes.optimizers import ADAMW
 from tlkit.training.batches import Batches, HeldInputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.held_out import fit_unwatched
@@ -30,7 +31,8 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
     Args:
         head: Untrained, with metadata.
         data: The images of the stage that follows.
-        training: Seed, weight decay, label smoothing and focal loss; the box's loss is not used.
+        training: Seed, weight decay, label smoothing and focal loss; the box's loss is not used, and neither is the
+            optimizer: the rate is AdamW's.
 
     Returns:
         The progress: `start` has the figures before, `best` those of metadata alone.
@@ -43,13 +45,14 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
     )
     model = StageModel(tail=None, head=metadata_part(head), tail_trains=False)
     rates = [METADATA_STAGE.head_rate] * len(model.trainable_variables)
+    training = dataclasses.replace(training, optimizer=ADAMW)
     return fit_unwatched(model, plain, rates, METADATA_STAGE, training, keeps_start=True)
 
 
 def _without_images(batches: Batches) -> Batches:
     """Return the same batches with empty images and without mixing."""
     num_images = batches.num_images
-    batch_size = max(METADATA_STAGE.batch_size, -(-num_images // MAX_STEPS_OF_AN_EPOCH))
+    batch_size = max(METADATA_STAGE.images_per_step, -(-num_images // MAX_STEPS_OF_AN_EPOCH))
     plan = dataclasses.replace(batches.plan, batch_size=batch_size, num_views=1, mixing=NO_MIXING)
     inputs = HeldInputs(ops.zeros((num_images, 1)), num_views=1)
     answers = batches.read_targets(np.arange(num_images), np.zeros(num_images, np.int64)).answers

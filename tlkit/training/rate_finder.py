@@ -19,7 +19,7 @@ from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Batches, Block
 from tlkit.training.call_sizes import CallSizer
 from tlkit.training.checkpoint import restore, snapshot
-from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.layer_groups import GroupedOptimizer
 from tlkit.training.loop import StageData
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
@@ -78,7 +78,7 @@ def sweep_rates(
     losses: list[float] = []
     with model.held():
         with model.replicas.creating():
-            optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay, held=held)
+            optimizer = GroupedOptimizer(rates, weight_decay=training.weight_decay, kind=training.optimizer, held=held)
             optimizer.build(model.trainable_variables)
         steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
         before = snapshot("before", model.variables)

@@ -156,7 +156,7 @@ def join_stage_data(
         train=Batches(
             EpochPlan(
                 len(records["train"]),
-                plan.stage.batch_size,
+                plan.stage.images_per_step,
                 num_views,
                 seed,
                 mixing=Mixing(plan.stage.mixup, plan.stage.cutmix),
@@ -168,7 +168,7 @@ def join_stage_data(
             weigh(answers["train"], num_classes=len(manifest.class_names), mode=training.class_weight),
         ),
         validation=Batches(
-            EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
+            EpochPlan(len(records["validation"]), plan.stage.images_per_step, 1, seed=None),
             inputs["validation"],
             target_readers["validation"],
             metadata["validation"],
@@ -210,7 +210,7 @@ def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: Resolve
         lambda images, views: features.cache.read(positions[images, views]),
         num_images=positions.shape[0],
         num_views=positions.shape[1],
-        batch_size=stage.batch_size,
+        batch_size=stage.images_per_step,
         row_bytes=features.cache.spec.row_bytes,
         free_bytes=read_input_memory(),
     )

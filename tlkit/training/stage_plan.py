@@ -176,7 +176,7 @@ def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe:
             expected="only settings that this run uses",
             fix="leave bn out.",
         )
-    smallest = min(plan.stage.batch_size for plan in plans if plan.boundary != TOP)
+    smallest = min(plan.stage.images_per_step for plan in plans if plan.boundary != TOP)
     if recipe.bn == "train" and smallest < 32:
         console.warn(
             f"bn = train with batches of {smallest}: statistics of so few images are noisy and often "

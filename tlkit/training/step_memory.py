@@ -15,6 +15,7 @@ from tlkit.devices import choose_devices, native_precision, read_input_memory
 from tlkit.errors import SettingError
 from tlkit.models.about import format_size
 from tlkit.models.classifier import Classifier
+from tlkit.recipes.fields import ALL_IMAGES
 from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
 
@@ -58,7 +59,8 @@ def check_step_memory(classifier: Classifier, plans: Sequence[StagePlan], run: R
     value_bytes = 2 if precision == "bfloat16" else 4
     for plan in plans:
         image_bytes = estimate_image_bytes(classifier, plan, value_bytes=value_bytes)
-        batch_size = plan.stage.batch_size
+        takes_all = plan.stage.batch_size is ALL_IMAGES
+        batch_size = len(run.manifest.in_split("train")) if takes_all else plan.stage.images_per_step
         needed = image_bytes * -(-batch_size // num_devices)
         if needed <= free:
             continue

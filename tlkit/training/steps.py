@@ -21,7 +21,7 @@ from tlkit.tasks import Outputs
 from tlkit.training.batches import EpochPlan
 from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.dropout import give_masks
-from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.layer_groups import GroupedOptimizer
 from tlkit.training.losses import compute_box_losses, compute_iou
 from tlkit.training.mixing import MixedTargets, blend, mix_answers, mix_inputs
 from tlkit.training.replicas import ONE_DEVICE, OneDevice
@@ -46,7 +46,7 @@ class StageModel:
     tail_trains: bool
     dtype: str = FLOAT32
     replicas: OneDevice = ONE_DEVICE
-    prepared: dict[Hashable, tuple[GroupedAdamW, Steps]] = field(default_factory=dict, repr=False, compare=False)
+    prepared: dict[Hashable, tuple[GroupedOptimizer, Steps]] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, inputs: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
         """Return `answer`, float32 (n, *answer_shape), and, if the head has one, `box`, float32 (n, 4)."""
@@ -135,7 +135,7 @@ def choose_xla_sizes(model: StageModel, plan: EpochPlan, num_epochs: int) -> fro
 
 def compile_steps(
     model: StageModel,
-    optimizer: GroupedAdamW,
+    optimizer: GroupedOptimizer,
     *,
     outputs: Outputs,
     training: TrainingSettings,
@@ -234,7 +234,7 @@ def prepare_stage(
     outputs: Outputs,
     training: TrainingSettings,
     xla_sizes: Collection[int],
-) -> tuple[GroupedAdamW, Steps]:
+) -> tuple[GroupedOptimizer, Steps]:
     """Return an optimizer in its initial state and the compiled steps of a stage.
 
     To trace the steps takes longer than a small training: those of an earlier stage of the same model are taken again if
@@ -244,7 +244,7 @@ def prepare_stage(
     key = tuple(map(id, variables)), tuple(rates), outputs, training, frozenset(xla_sizes)
     if key not in model.prepared:
         with model.replicas.creating():
-            optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
+            optimizer = GroupedOptimizer(rates, weight_decay=training.weight_decay, kind=training.optimizer)
             optimizer.build(variables)
         steps = compile_steps(model, optimizer, outputs=outputs, training=training, xla_sizes=xla_sizes)
         model.prepared[key] = optimizer, steps
