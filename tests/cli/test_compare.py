@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -76,6 +78,60 @@ def test_heads_and_views_are_ranked_by_trainings_with_what_a_run_costs(
     assert all(each["head_parameters"] == 64 * 2 + 2 + 2 * 64 for each in candidates.values())
     with Image.open(tmp_path / "c.png") as picture:
         assert min(picture.size) > 100
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures with a red square somewhere, or none; COCO boxes, and masks, beside them."""
+    root = tmp_path_factory.mktemp("scenes")
+    (root / "photos").mkdir()
+    (root / "masks").mkdir()
+    rng = np.random.default_rng(0)
+    images, boxes = [], []
+    for number in range(24):
+        pixels, mask = rng.integers(90, 140, (64, 64, 3), dtype=np.uint8), np.zeros((64, 64), np.uint8)
+        images.append({"id": number, "file_name": f"{number:02}.png", "width": 64, "height": 64})
+        if number % 6:
+            left, top = rng.integers(0, 40, 2).tolist()
+            pixels[top : top + 24, left : left + 24] = (230, 40, 40)
+            mask[top : top + 24, left : left + 24] = 255
+            boxes.append(
+                {"id": number, "image_id": number, "category_id": 1, "bbox": [left, top, 24, 24], "iscrowd": 0}
+            )
+        Image.fromarray(pixels).save(root / "photos" / f"{number:02}.png")
+        Image.fromarray(mask).save(root / "masks" / f"{number:02}.png")
+    content = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "square"}]}
+    (root / "boxes.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.mark.usefixtures("untraced")
+def test_maps_are_ranked_by_the_objects_and_the_masks_that_a_probe_finds(
+    run_cli: RunCli, scenes: Path, tmp_path: Path
+) -> None:
+    objects = ("--task", "detection", "--boxes", scenes / "boxes.json")
+    masks = ("--task", "segmentation", "--masks", scenes / "masks", "--test-fraction", "0")
+    for words in (objects, masks):
+        words = (
+            *words,
+            "--backbones",
+            "tiny",
+            "--boundaries",
+            "block2",
+            "--image-size",
+            64,
+            "--out",
+            tmp_path / "c.png",
+        )
+        payload = compare(run_cli, scenes / "photos", *words).json()
+        values = {each["name"]: each["value"] for each in payload["candidates"]}
+        assert max(values.values()) > 0.5
+        assert payload["majority"] is None
+        assert payload["images"] > 15
+        first = payload["candidates"][0]
+        assert first["low"] <= first["value"] <= first["high"]
+        with Image.open(tmp_path / "c.png") as picture:
+            assert min(picture.size) > 100
 
 
 @pytest.mark.parametrize(

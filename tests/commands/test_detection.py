@@ -237,15 +237,21 @@ def test_features_that_are_computed_before_are_those_that_the_run_needs(
 
 
 @pytest.mark.usefixtures("untraced")
-def test_a_plan_tells_the_costs_without_a_trial(scenes: Path, tmp_path: Path) -> None:
+def test_a_plan_tells_the_costs_and_what_linear_models_find_and_what_was_not_tried(
+    scenes: Path, tmp_path: Path
+) -> None:
     boxes = str(scenes.parent / "boxes.json")
     plan = tlkit.plan(
         scenes, out=tmp_path / "plan.png", task="detection", boxes=boxes, backbone="tiny", image_size=96, views=2
     )
-    assert plan["evidence"] is None
+    half, whole = plan["evidence"]["scores"]
+    assert (whole["images"], whole["fitted_to"] - 2 * half["fitted_to"]) == (half["images"], pytest.approx(0, abs=4))
+    assert 0.3 < whole["low"] < whole["value"] <= whole["high"]
+    assert plan["evidence"]["gain_of_twice_the_images"]["value"] == pytest.approx(whole["value"] - half["value"])
     assert plan["advice"]["head"] == "detector"
     assert plan["advice"]["reasons"] == (
-        "There is no trial for objects. Train the head, then go on from that run with --unfreeze; it is kept if it helps.",
+        "No deeper training was tried. Train the head, then go on from that run with --unfreeze; what does not help is "
+        "undone.",
     )
 
 

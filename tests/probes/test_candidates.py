@@ -7,8 +7,8 @@ import pytest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
 from tlkit.metrics.whitenings import Whitening
-from tlkit.probes.candidates import ComparisonRequest, list_candidates
-from tlkit.recipes import BackboneSettings
+from tlkit.probes.candidates import ComparisonRequest, check_task, list_candidates
+from tlkit.recipes import BackboneSettings, DataSettings
 
 
 def names(**requested: list[str]) -> list[str]:
@@ -118,4 +118,38 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
 def test_what_cannot_be_compared_is_refused(requested: dict[str, list[str]], message: str) -> None:
     with pytest.raises(SettingError) as caught:
         names(**requested)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("requested", "data", "message"),
+    [
+        (
+            {"views": ["1", "4"]},
+            DataSettings(task="detection", boxes="boxes.json"),
+            "--heads, --policies and --views are compared by trainings, which tlkit compare does not do for detection.\n"
+            "  Expected: --backbones and --boundaries, which are compared by a probe\n"
+            "  Fix: train with each of them by tlkit finetune, and compare the validation scores.",
+        ),
+        (
+            {"whiten": ["pca"]},
+            DataSettings(task="segmentation", masks="masks"),
+            "--whiten pca has no effect: a probe of places takes the principal components of maps.\n"
+            "  Expected: --whiten for another task than segmentation\n"
+            "  Fix: leave out --whiten.",
+        ),
+        (
+            {},
+            DataSettings(boxes="boxes.json"),
+            "--boxes boxes.json has no effect: candidates are compared by classification alone.\n"
+            "  Expected: --boxes with --task detection\n"
+            "  Fix: leave out --boxes, or add --task detection.",
+        ),
+    ],
+)
+def test_tasks_that_cannot_be_compared_so_are_refused(
+    requested: dict[str, list[str]], data: DataSettings, message: str
+) -> None:
+    with pytest.raises(SettingError) as caught:
+        check_task(ComparisonRequest(**requested), data)
     assert str(caught.value) == message

@@ -75,3 +75,12 @@ def test_the_same_numbers_of_trainings_are_called_what_they_are() -> None:
 
 def test_names_are_joined_as_one_writes_them() -> None:
     assert [join_names(["a"]), join_names(["a", "b"]), join_names(["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+
+
+def test_the_score_of_a_probe_of_places_is_said_to_be_one() -> None:
+    candidate = make_candidate("only", 300, seconds=1.5)
+    assert rank_candidates("detection", [candidate], PROBED).sentences == [
+        "only reaches 0.75 (0.71 to 0.79).",
+        "This is the mAP50 of linear detectors fitted in seconds, to compare candidates by: a trained head finds more.",
+    ]
+    assert rank_candidates("segmentation", [candidate], PROBED).quantity == "mIoU"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tlkit.commands.compare import run_compare
 from tlkit.commands.leak import run_leak
 from tlkit.errors import SettingError
-from tlkit.probes.candidates import ComparisonRequest
 from tlkit.recipes.settings import BackboneSettings, DataSettings
 from tlkit.reports.console import Console
 from tlkit.tasks.objects import BACKGROUND, SceneObject, write_objects
@@ -67,21 +63,15 @@ def test_what_needs_one_answer_of_each_image_is_refused() -> None:
     )
 
 
-@pytest.mark.usefixtures("detection")
-@pytest.mark.parametrize(
-    ("command", "run"),
-    [
-        ("leak", lambda data, **common: run_leak(data, group_by=None, console=Console(), **common)),
-        (
-            "compare",
-            lambda data, **common: run_compare(data, requested=ComparisonRequest(), console=Console(), **common),
-        ),
-    ],
-)
-def test_commands_that_need_one_answer_refuse_before_they_read(
-    command: str, run: Callable[..., Any], tmp_path: Path
-) -> None:
-    settings, backbone = DataSettings(task="detection"), BackboneSettings("tiny")
+@pytest.mark.parametrize("task", ["detection", "segmentation"])
+def test_leaks_of_what_is_where_are_refused_with_the_reason(task: str, tmp_path: Path) -> None:
+    data, backbone = DataSettings(task=task), BackboneSettings("tiny")
     with pytest.raises(SettingError) as caught:
-        run(tmp_path, data_settings=settings, backbone_settings=backbone, seed=0, out=None)
-    assert caught.value.found == f"tlkit {command} does not apply to detection yet."
+        run_leak(
+            tmp_path, data_settings=data, backbone_settings=backbone, group_by=None, seed=0, out=None, console=Console()
+        )
+    assert str(caught.value) == (
+        f"tlkit leak does not apply to {task}: metadata may tell what is in an image, but not where.\n"
+        "  Expected: one answer for each image: a class, labels or a value\n"
+        "  Fix: to find columns that tell what is in an image, list its classes in a table and use --task multilabel."
+    )

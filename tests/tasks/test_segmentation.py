@@ -122,9 +122,15 @@ def test_a_prediction_has_the_share_of_each_class() -> None:
     assert fields["true_areas"] == {"bream": 0.0, "pike": share}
 
 
+def test_folds_are_stratified_by_the_rarest_class_of_a_mask() -> None:
+    masks = np.zeros((4, 6, 6), np.float32)
+    masks[0, 0], masks[1, 0], masks[1, 1], masks[2] = 1, 1, 2, 255
+    assert TASK.stratify(masks) == [1, 2, 0, 0]
+
+
 def test_linear_models_and_commands_that_need_one_answer_refuse_masks() -> None:
     for method, arguments in (
-        (TASK.stratify, (draw(),)), (TASK.score_outputs, (draw(),) * 3), (TASK.measure_losses, (draw(),) * 2),
+        (TASK.score_outputs, (draw(),) * 3), (TASK.measure_losses, (draw(),) * 2),
     ):  # fmt: skip
         with pytest.raises(TypeError) as refused:
             method(*arguments)

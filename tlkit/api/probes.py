@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_data, quiet_console
 from tlkit.errors import SettingError
 from tlkit.recipes.fields import FIND
-from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
+from tlkit.recipes.given import check_known, collect_sections, collect_settings, given_sections, given_settings
 from tlkit.recipes.settings import (
     SECTIONS,
     BackboneSettings,
@@ -58,6 +58,7 @@ def compare(
         TlkitError: Any problem that the user can solve.
     """
     sections, seed = _take_data_and_backbone("compare", settings)
+    sections["backbone_settings"] = collect_sections(settings)["backbone"]
     from tlkit.commands.compare import run_compare
     from tlkit.probes.candidates import ComparisonRequest
 

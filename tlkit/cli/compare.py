@@ -13,7 +13,7 @@ from tlkit.reports.console import Console
 if TYPE_CHECKING:
     from tlkit.api.arguments import Place
 
-DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "masks", "metadata")]
+DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name != "metadata"]
 BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if name not in ("name", "weights")]
 
 
@@ -58,7 +58,8 @@ def compare(
 ) -> None:
     """Rank backbones and boundaries, or heads and views, by cross-validated score and by cost.
 
-    Backbones and boundaries are scored by a linear probe on their features. With --heads, --policies or --views, heads
+    Backbones and boundaries are scored by a linear probe on their features: of pooled features, or, with --task detection
+    or segmentation, of every place of feature maps. With --heads, --policies or --views, heads
     are trained as in `tlkit finetune`, every combination on the same folds. Of the candidates that differ from the best
     only within chance, the cheapest is recommended.
     """

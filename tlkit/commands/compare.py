@@ -1,7 +1,8 @@
 """Compare backbones, boundaries, heads or views by their predictions for held-out images, and by their cost.
 
 The steps: read the images; for each candidate, compute missing features, cross-validate on the same five folds, and
-time some images. Backbones and boundaries are compared by a linear probe, heads and views by training heads.
+time some images. Backbones and boundaries are compared by a linear probe, heads and views by training heads; where
+objects or masks are wanted, the probe is fitted to the places of feature maps.
 Differences that are not significant are reported as such.
 """
 
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.note import TrunkNote
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.allowed_engines import Choice
@@ -29,17 +31,20 @@ from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.features.trunk_notes import TrunkRequest
 from tlkit.features.trunks import open_trunk
+from tlkit.metrics.whitenings import Whitening
 from tlkit.places.cache_root import default_cache_root
-from tlkit.probes.candidates import Candidate, ComparisonRequest, list_candidates
+from tlkit.probes.candidates import Candidate, ComparisonRequest, check_task, list_candidates
 from tlkit.probes.comparison import PROBED, TRAINED, CandidateScore, Cost, Ranking, rank_candidates
 from tlkit.probes.images import Questions, make_questions, read_probe_images
+from tlkit.probes.place_scores import PlaceFeatures, find_layout, score_places
 from tlkit.probes.probe import run_majority, run_probes
-from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
+from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe, make_sections
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_comparison
 from tlkit.reports.output_folder import choose_picture
 from tlkit.runtime import read_resident_memory, release_memory, start_keras, watch_peak_memory
-from tlkit.tasks.objects_task import refuse_objects
+from tlkit.tasks import find_task
+from tlkit.tasks.scored_outputs import ScoredOutputs
 from tlkit.training.first_model import fetch_weights
 
 NUM_TIMED_IMAGES = 96
@@ -67,8 +72,8 @@ def run_compare(
         console: Prints progress and results.
 
     Returns:
-        The JSON result: the `candidates`, best first, the one `advised`, the `majority` score, the `picture` and the
-        `seconds`.
+        The JSON result: the `candidates`, best first, the one `advised`, the `majority` score (None for objects and masks), the
+        `picture` and the `seconds`.
 
     Raises:
         SettingError: A setting is wrong, or does not apply.
@@ -78,15 +83,17 @@ def run_compare(
     """
     started = time.perf_counter()
     candidates = list_candidates(requested, backbone_settings, seed=seed)
-    refuse_objects(data_settings.task, "tlkit compare")
-    check_recipe(Recipe(data=data_settings), source="settings")
+    sections = {**make_sections(data_settings.task), "data": data_settings, "backbone": backbone_settings}
+    check_recipe(Recipe(**sections), source="settings")
+    check_task(requested, data_settings)
     picture = choose_picture(out, data, "compared")
     cache_root = default_cache_root()
     for candidate in candidates:
         fetch_weights(candidate.backbone, data)
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
-    if requested.is_trained:
+    if requested.is_trained or find_task(data_settings.task).lists_objects:
         start_keras()
+    if requested.is_trained:
         console.say(f"{len(candidates)} candidates, each trained {len(questions.folds)} times.")
     scored = []
     for number, candidate in enumerate(candidates, start=1):
@@ -94,13 +101,13 @@ def run_compare(
         scored.append(_judge(candidate, questions, cache_root, console))
     task = questions.manifest.task
     ranking = rank_candidates(task, scored, TRAINED if requested.is_trained else PROBED)
-    majority = run_majority(task, questions.targets, questions.folds).value
+    majority = None if find_task(task).has_objects else run_majority(task, questions.targets, questions.folds).value
     print_ranking(ranking, majority, picture, console)
     seconds = round(time.perf_counter() - started, 2)
     return {**ranking.to_payload(), "majority": majority, "picture": picture, "seconds": seconds}
 
 
-def print_ranking(ranking: Ranking, majority: float, picture: Path, console: Console) -> None:
+def print_ranking(ranking: Ranking, majority: float | None, picture: Path, console: Console) -> None:
     """Print and draw the ranking."""
     console.table(*ranking.table())
     for sentence in ranking.sentences:
@@ -123,14 +130,14 @@ class Computed:
         positions: Position of each view of each image, in the order of the questions: int64 (n, num_views).
         seconds_a_view: Time per view, from file to feature.
         megabytes: Additional memory of the process; None if the system does not report it.
-        num_parameters: Number of weights below the boundary.
+        note: What is known of the network below the boundary.
     """
 
     cache: FeatureCache
     positions: NDArray[np.int64]
     seconds_a_view: float
     megabytes: float | None
-    num_parameters: int
+    note: TrunkNote
 
 
 def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console: Console) -> CandidateScore:
@@ -138,12 +145,8 @@ def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console
     computed = _compute(candidate, questions, cache_root, console)
     spec = computed.cache.spec
     if candidate.head is None:
-        rows = computed.cache.read(computed.positions[:, 0]).astype(np.float32)
-        (probe,) = run_probes(
-            questions.manifest.task, questions.targets, rows, questions.folds, whitening=candidate.whitening
-        )
-        cost = Cost(1000 * computed.seconds_a_view, computed.megabytes, computed.num_parameters)
-        return CandidateScore(candidate.name, probe, cost)
+        cost = Cost(1000 * computed.seconds_a_view, computed.megabytes, computed.note.num_parameters)
+        return CandidateScore(candidate.name, _probe(computed, questions, candidate.whitening), cost)
     from tlkit.probes.cross_validation import cross_validate_head
 
     with console.progress("Trainings", len(questions.folds), "folds") as advance:
@@ -165,15 +168,29 @@ def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console
     return CandidateScore(candidate.name, trained.probe, cost)
 
 
+def _probe(computed: Computed, questions: Questions, whitening: Whitening) -> ScoredOutputs:
+    """Cross-validate linear models on pooled features, or on maps at every place."""
+    cache, spec, positions = computed.cache, computed.cache.spec, computed.positions[:, 0]
+    if find_task(questions.manifest.task).has_objects:
+        maps = PlaceFeatures(
+            lambda images: cache.read(positions[images]), find_layout(computed.note), spec.image_size, spec.fit
+        )
+        return score_places(questions, maps)
+    rows = cache.read(positions).astype(np.float32)
+    (probe,) = run_probes(questions.manifest.task, questions.targets, rows, questions.folds, whitening=whitening)
+    return probe
+
+
 def _compute(candidate: Candidate, questions: Questions, cache_root: Path, console: Console) -> Computed:
-    is_probed = candidate.head is None
-    pooling = candidate.head.record.pooling if candidate.head else "avg"
+    has_places = find_task(questions.manifest.task).has_objects
+    is_pooled = candidate.head is None and not has_places
+    pooling = candidate.head.record.pooling if candidate.head else "maps" if has_places else "avg"
     request = TrunkRequest(candidate.backbone, pooling, candidate.boundary, questions.seed)
-    trunk = open_trunk(request, cache_root, console, is_pooled=is_probed)
+    trunk = open_trunk(request, cache_root, console, is_pooled=is_pooled)
     features = ensure_features(
         questions.manifest,
         trunk,
-        FeatureRequest(candidate.backbone, candidate.boundary, candidate.views, is_pooled=is_probed),
+        FeatureRequest(candidate.backbone, candidate.boundary, candidate.views, is_pooled=is_pooled),
         cache_root=cache_root,
         console=console,
     )
@@ -188,7 +205,7 @@ def _compute(candidate: Candidate, questions: Questions, cache_root: Path, conso
         positions,
         seconds_a_view,
         None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6,
-        trunk.note.num_parameters,
+        trunk.note,
     )
 
 

@@ -45,7 +45,6 @@ from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import choose_picture
 from tlkit.tasks import find_task
-from tlkit.tasks.objects_task import refuse_objects
 from tlkit.training.first_model import fetch_weights
 
 
@@ -82,7 +81,7 @@ def run_leak(
     started = time.perf_counter()
     backbone = resolve_backbone(backbone_settings)
     check_weights(backbone.entry, backbone.weights)
-    refuse_objects(data_settings.task, "tlkit leak")
+    _refuse_places(data_settings.task)
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = choose_picture(out, data, "metadata")
     data_settings = _choose_columns(data, data_settings, group_by)
@@ -116,6 +115,16 @@ def run_leak(
         "picture": picture,
         "seconds": round(time.perf_counter() - started, 2),
     }
+
+
+def _refuse_places(task: str) -> None:
+    """Raise SettingError for objects and masks: what is where cannot be read from metadata, and no score says how much."""
+    if find_task(task).has_objects:
+        raise SettingError(
+            f"tlkit leak does not apply to {task}: metadata may tell what is in an image, but not where.",
+            expected="one answer for each image: a class, labels or a value",
+            fix="to find columns that tell what is in an image, list its classes in a table and use --task multilabel.",
+        )
 
 
 def _choose_columns(data: Path, settings: DataSettings, group_by: str | None) -> DataSettings:

@@ -2,7 +2,7 @@
 
 The steps: read the images and print the class table; time a little of every step of a training; on at most about 1,000
 images, fit a probe, extrapolate the learning curve, and try training the last groups; print the advice with its
-command.
+command. Where objects or masks are wanted, only a probe is fitted, to the places of feature maps.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
     from tlkit.probes.fleet import Fleet
     from tlkit.probes.plan_costs import PlanCosts, StrategyCost
+    from tlkit.probes.plan_places import PlaceEvidence
 
 
 def run_plan(
@@ -80,9 +81,16 @@ def run_plan(
     costs = measure_strategies(strategies, classifier, run, ready_seconds=ready_seconds)
     _print_costs(costs, console)
     divided = _divide(costs, fleet, ready_seconds, console)
-    evidence = _gather_evidence(classifier, run, costs.strategies[1])
-    advice = advise(evidence) if evidence else _advise_unseen(recipe)
-    _draw(picture, costs, evidence, advice, console)
+    if find_task(recipe.data.task).has_objects:
+        places = _gather_place_evidence(classifier, run)
+        advice, scores = places.advise() if places else _advise_unseen(recipe), None
+        seen = places.to_payload() if places else None
+    else:
+        evidence = _gather_evidence(classifier, run, costs.strategies[1])
+        advice = advise(evidence) if evidence else _advise_unseen(recipe)
+        scores = PlanScores(**evidence.chart()) if evidence else None
+        seen = evidence.to_payload() if evidence else None
+    _draw(picture, costs, scores, advice, console)
     advised = make_strategy(
         strategies[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind)
     )
@@ -93,7 +101,7 @@ def run_plan(
         "images": {split: len(manifest.in_split(split)) for split in ("train", "validation", "test")},
         **costs.to_payload(),
         "machines": divided,
-        "evidence": evidence.to_payload() if evidence else None,
+        "evidence": seen,
         "advice": {
             "train": in_words,
             "head": advised.plan.recipe.head.kind,
@@ -132,11 +140,11 @@ def _divide(costs: PlanCosts, fleet: Fleet | None, start_seconds: float, console
 
 
 def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Evidence | None:
-    """Gather and print the evidence from the images; None for random weights and for objects."""
+    """Gather and print the evidence from the images; None for random weights."""
     from tlkit.probes.plan_evidence import gather_evidence
 
     recipe, console = cost.strategy.plan.recipe, run.console
-    if recipe.backbone.weights == RANDOM or find_task(recipe.data.task).has_objects:
+    if recipe.backbone.weights == RANDOM:
         return None
     evidence = gather_evidence(run, classifier, cost.strategy, epoch_seconds=cost.last_epoch_seconds)
     if evidence:
@@ -158,19 +166,31 @@ def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Ev
     return evidence
 
 
+def _gather_place_evidence(classifier: Classifier, run: Run) -> PlaceEvidence | None:
+    """Gather and print the evidence for objects or masks; None for random weights."""
+    from tlkit.probes.plan_places import gather_place_evidence
+
+    if run.recipe.backbone.weights == RANDOM:
+        return None
+    evidence = gather_place_evidence(run, classifier)
+    if evidence:
+        run.console.table(*evidence.table())
+        for sentence in evidence.sentences:
+            run.console.say(sentence)
+    return evidence
+
+
 def _advise_unseen(recipe: Recipe) -> Advice:
-    return advise_without_evidence(
-        is_random=recipe.backbone.weights == RANDOM, has_objects=find_task(recipe.data.task).has_objects
-    )
+    return advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
 
 
-def _draw(picture: Path, costs: PlanCosts, evidence: Evidence | None, advice: Advice, console: Console) -> None:
+def _draw(picture: Path, costs: PlanCosts, scores: PlanScores | None, advice: Advice, console: Console) -> None:
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw_plan(
         picture,
         strategies=[(each.strategy.name, each.parts) for each in costs.strategies],
         advised=advice.depth,
-        scores=PlanScores(**evidence.chart()) if evidence else None,
+        scores=scores,
     )
     console.say(f"Picture: {picture}")
 

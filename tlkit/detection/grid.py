@@ -72,10 +72,23 @@ def encode_boxes(boxes: NDArray[np.floating], grid: Grid) -> NDArray[np.float32]
     Returns:
         float32 (..., P, 4), any range.
     """
+    return encode_at(boxes, grid.centres, grid.cells)
+
+
+def encode_at(
+    boxes: NDArray[np.floating], centres: NDArray[np.floating], cells: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """Return the numbers by which some locations describe boxes, as `encode_boxes` does for all of a grid.
+
+    Args:
+        boxes: As there, float (..., 4).
+        centres: x, y of the locations, float (..., 2), broadcastable; see `Grid`.
+        cells: Width and height of their cells, likewise.
+    """
     corners = np.asarray(boxes, np.float64)
     low, high = corners[..., :2], corners[..., 2:]
-    offset = ((low + high) / 2 - grid.centres) / grid.cells
-    size = np.log((high - low) / 2 / grid.cells)
+    offset = ((low + high) / 2 - centres) / cells
+    size = np.log((high - low) / 2 / cells)
     return np.concatenate(np.broadcast_arrays(offset, size), axis=-1).astype(np.float32)
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metrics.detection_matches import DetectionMatches
-from tlkit.metrics.detection_precision import AP50, AP75, DetectionScores, rank_by_class
+from tlkit.metrics.detection_matches import ALL_SIZES, DetectionMatches, match_detections
+from tlkit.metrics.detection_precision import AP50, AP75, DetectionScores, count_classes, rank_by_class
 from tlkit.metrics.intervals import Interval, compute_bootstrap_intervals, widen_interval
 
 _MAX_COUNTS_AT_ONCE = 2**19
@@ -78,6 +79,37 @@ def measure_precision(matches: DetectionMatches, scores: DetectionScores) -> Pre
     for place, each in enumerate(steps):
         classes[each.label], classes_at_50[each.label] = others[place], others[num_classes + place]
     return PrecisionIntervals(mean, at_50, at_75, tuple(classes), tuple(classes_at_50))
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionResampling:
+    """What AP50 of resampled images is computed from.
+
+    Attributes:
+        num_passes: How much work a resample is, in passes over the images.
+    """
+
+    num_passes: int
+    _steps: tuple[_ClassSteps, ...]
+
+    @classmethod
+    def of(cls, targets: NDArray[np.floating[Any]], detections: NDArray[np.floating[Any]]) -> PrecisionResampling:
+        """Match detections with objects; arguments as for `tlkit.metrics.detection_matches.match_detections`."""
+        num_classes = count_classes(targets, detections)
+        matches = match_detections(targets, detections, num_classes, overlaps=(0.5,), sizes=(ALL_SIZES,))
+        steps = tuple(_ClassSteps.find(matches, own, label) for label, own in _iterate_classes(matches))
+        work = len(matches.detected) + sum(len(each.ends) for each in steps)
+        return cls(1 + work // max(matches.num_images, 1), steps)
+
+    def resample(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return AP50 in resamples, float64 (r,); NaN in one without objects.
+
+        Args:
+            counts: float64 (images, r), how often each resample contains each image.
+        """
+        if not self._steps:
+            return np.full(counts.shape[1], np.nan)
+        return _mean_of_defined(np.stack([each.resample(counts)[0] for each in self._steps]))
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,7 +89,7 @@ def compute_map50(targets: NDArray[np.floating[Any]], detections: NDArray[np.flo
     Raises:
         ValueError: The shapes do not match.
     """
-    num_classes = 1 + int(max(targets[..., 4].max(initial=1) - 1, detections[..., 5].max(initial=0)))
+    num_classes = count_classes(targets, detections)
     matches = match_detections(targets, detections, num_classes, overlaps=(0.5,), sizes=(ALL_SIZES,))
     order, support = rank_by_class(matches), matches.count_objects()
     is_right, is_neutral = matches.find_right(), matches.find_neutral()
@@ -98,6 +98,28 @@ def compute_map50(targets: NDArray[np.floating[Any]], detections: NDArray[np.flo
         for label in np.flatnonzero(support).tolist()
     ]
     return mean_of_defined(areas) or 0.0
+
+
+def compute_map50_by_image(
+    targets: NDArray[np.floating[Any]], detections: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Return AP50 of each image by itself, float64 (n,): without objects, 1 minus the highest score that is found in it.
+
+    Arguments as for `compute_map50`.
+    """
+    is_true = (targets[..., 4] > 0) & (targets[..., 5] == 0)
+    each = [
+        compute_map50(targets[image : image + 1], detections[image : image + 1])
+        if is_true[image].any()
+        else 1.0 - float(detections[image, :, 4].max(initial=0.0))
+        for image in range(len(targets))
+    ]
+    return np.array(each)
+
+
+def count_classes(targets: NDArray[np.floating[Any]], detections: NDArray[np.floating[Any]]) -> int:
+    """Return the least number of classes that has room for all; arguments as for `compute_map50`."""
+    return 1 + int(max(targets[..., 4].max(initial=1) - 1, detections[..., 5].max(initial=0)))
 
 
 def rank_by_class(matches: DetectionMatches) -> list[NDArray[np.intp]]:

@@ -221,18 +221,10 @@ def advise(evidence: Evidence) -> Advice:
     return Advice(depth, kind, (reason, head_reason) if head_reason else (reason,))
 
 
-def advise_without_evidence(*, is_random: bool, has_objects: bool = False) -> Advice:
-    """Recommend without evidence: the weights are random, objects are to be found, or there are too few images."""
+def advise_without_evidence(*, is_random: bool) -> Advice:
+    """Recommend without evidence: the weights are random, or there are too few images."""
     if is_random:
         return Advice(EVERYTHING, None, ("The weights are random, so there is nothing worth freezing.",))
-    if has_objects:
-        return Advice(
-            HEAD,
-            None,
-            (
-                "There is no trial for objects. Train the head, then go on from that run with --unfreeze; it is kept if it helps.",
-            ),
-        )
     return Advice(HEAD, None, ("There are too few images for a trial, so train only the head.",))
 
 

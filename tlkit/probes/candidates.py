@@ -16,17 +16,21 @@ from tlkit.errors import SettingError
 from tlkit.features.ensure import check_boundary
 from tlkit.heads import LINEAR
 from tlkit.metrics.whitenings import STANDARDISED, Whitening
+from tlkit.outputs import DETECTION
 from tlkit.recipes import (
     BackboneSettings,
+    DataSettings,
     HeadSettings,
     Recipe,
     ResolvedBackbone,
     Stage,
     build_settings,
     check_recipe,
+    has_single_box,
     resolve_backbone,
 )
 from tlkit.recipes.given import refuse_mosaics
+from tlkit.tasks import find_task
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,38 @@ def list_candidates(requested: ComparisonRequest, settings: BackboneSettings, *,
         if names.count(name) > 1:
             raise SettingError(f"{name} appears twice.", expected="different candidates", fix="remove one of them.")
     return candidates
+
+
+def check_task(requested: ComparisonRequest, data: DataSettings) -> None:
+    """Check that what is to be predicted can be compared.
+
+    Heads that answer at places are not trained: one training for each fold and candidate takes too long.
+
+    Args:
+        requested: The lists.
+        data: The task, and where its objects or masks are.
+
+    Raises:
+        SettingError: Heads, policies or views are to be compared for objects or masks, or there are boxes that are not used.
+    """
+    if requested.is_trained and find_task(data.task).has_objects:
+        raise SettingError(
+            f"--heads, --policies and --views are compared by trainings, which tlkit compare does not do for {data.task}.",
+            expected="--backbones and --boundaries, which are compared by a probe",
+            fix="train with each of them by tlkit finetune, and compare the validation scores.",
+        )
+    if requested.whiten and find_task(data.task).has_objects:
+        raise SettingError(
+            f"--whiten {','.join(requested.whiten)} has no effect: a probe of places takes the principal components of maps.",
+            expected=f"--whiten for another task than {data.task}",
+            fix="leave out --whiten.",
+        )
+    if has_single_box(data):
+        raise SettingError(
+            f"--boxes {data.boxes} has no effect: candidates are compared by {data.task} alone.",
+            expected=f"--boxes with --task {DETECTION}",
+            fix=f"leave out --boxes, or add --task {DETECTION}.",
+        )
 
 
 def _list_probes(

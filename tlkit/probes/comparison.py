@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.metrics.intervals import Interval
-from tlkit.outputs import QUANTITIES
+from tlkit.outputs import DETECTION, QUANTITIES, SEGMENTATION
 from tlkit.tasks import find_task
 from tlkit.tasks.report import format_fraction
 from tlkit.tasks.scored_outputs import ScoredOutputs
 
+_OF_A_PROBE = {
+    DETECTION: "This is the mAP50 of linear detectors fitted in seconds, to compare candidates by: a trained head finds more.",
+    SEGMENTATION: "This is the mIoU of linear models fitted in seconds, to compare candidates by: a trained head finds more.",
+}
 _TWO_DIGITS = "{:z.2f}".format
 
 
@@ -103,6 +107,10 @@ class Ranking:
     @property
     def sentences(self) -> list[str]:
         """The conclusions from the ranking."""
+        return [*self._conclusions, *([_OF_A_PROBE[self.task]] if self.task in _OF_A_PROBE else [])]
+
+    @property
+    def _conclusions(self) -> list[str]:
         first, level = self.places[0], [place.name for place in self.places if not place.is_behind]
         score = first.score.in_brief(_TWO_DIGITS)
         if len(self.places) == 1:

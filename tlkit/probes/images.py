@@ -23,6 +23,8 @@ from tlkit.tasks import find_task
 from tlkit.training.first_model import check_target
 
 MAX_IMAGES = 2000
+MAX_IMAGES_WITH_PLACES = 500
+"""Where objects or masks are wanted: an image is several hundred places, and its features are a megabyte."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +71,7 @@ def make_questions(manifest: Manifest, settings: DataSettings, seed: int) -> Que
 
 
 def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
-    """Read a data set and keep at most about 2,000 images, without the test split.
+    """Read a data set and keep at most about 2,000 images, 500 with objects or masks, without the test split.
 
     Raises:
         DataError: The data set is not usable.
@@ -80,7 +82,9 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
     for notice in manifest.notices:
         console.detail(notice)
     used = list(manifest.for_training().records)
-    records = limit_records(used, find_task(manifest.task), seed, at_most=MAX_IMAGES)
+    task = find_task(manifest.task)
+    at_most = MAX_IMAGES_WITH_PLACES if task.has_objects else MAX_IMAGES
+    records = limit_records(used, task, seed, at_most=at_most)
     console.say(
         f"{len(records):,} of {len(manifest.records):,} images"
         + (" (without the test split)" if len(used) < len(manifest.records) else "")

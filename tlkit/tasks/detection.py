@@ -20,7 +20,7 @@ from tlkit.detection.decoding import (
     decode_answers,
 )
 from tlkit.detection.grid import Grid, count_answer_values
-from tlkit.metrics.detection_precision import compute_map50
+from tlkit.metrics.detection_precision import compute_map50, compute_map50_by_image
 from tlkit.metrics.detection_thresholds import choose_detection_thresholds
 from tlkit.outputs import DETECTION, SOFT
 from tlkit.reports.captions import Caption
@@ -136,14 +136,7 @@ class Detection(ObjectsTask):
         true = answers.astype(np.float32)
         for boxes in (found, true):
             np.clip(boxes[..., :4], 0.0, 1.0, out=boxes[..., :4])
-        is_true = (true[..., 4] > 0) & (true[..., 5] == 0)
-        each = [
-            compute_map50(true[image : image + 1], found[image : image + 1])
-            if is_true[image].any()
-            else 1.0 - float(found[image, :, 4].max(initial=0.0))
-            for image in range(len(true))
-        ]
-        return compute_map50(true, found), np.array(each)
+        return compute_map50(true, found), compute_map50_by_image(true, found)
 
     # Scores and figures
 

@@ -30,8 +30,14 @@ def test_a_majority_far_below_does_not_squeeze_the_intervals() -> None:
     assert right - left < 1.2 * (0.82 - 0.75)
 
 
-@pytest.mark.parametrize("majority", [0.14, 0.76])
-def test_it_is_drawn_as_a_picture(majority: float, tmp_path: Path) -> None:
+def test_without_a_majority_the_axis_holds_the_intervals() -> None:
+    left, right = choose_limits(ROWS, None)
+    assert 0.74 < left < 0.75
+    assert 0.82 < right < 0.83
+
+
+@pytest.mark.parametrize("majority", [0.14, 0.76, None])
+def test_it_is_drawn_as_a_picture(majority: float | None, tmp_path: Path) -> None:
     path = tmp_path / "compared.png"
     draw_comparison(path, ROWS, quantity="accuracy", cost="for a whole run", majority=majority)
     with Image.open(path) as picture:

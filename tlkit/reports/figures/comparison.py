@@ -21,7 +21,7 @@ LETTERS = 9.5
 LEVEL = "#{:02x}{:02x}{:02x}".format(*RIGHT)
 
 
-def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str, majority: float) -> None:
+def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str, majority: float | None) -> None:
     """Draw a dot with an interval for each candidate, and a bar for its seconds.
 
     Args:
@@ -29,7 +29,8 @@ def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str
         rows: Highest score first. Rows behind the first are drawn faintly.
         quantity: What the scores are, such as "accuracy"; 1 is perfect.
         cost: What the seconds are for, such as "for 1,000 images".
-        majority: Score of always predicting the most frequent target: a dashed line, or an arrow if it is far left.
+        majority: Score of always predicting the most frequent target: a dashed line, or an arrow if it is far left. None
+            where no target is the most frequent.
     """
     with open_figure(path) as figure:
         figure.set_size_inches(9.5, 1.0 + ROW_INCHES * len(rows))
@@ -45,19 +46,8 @@ def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str
             )
         left, right = choose_limits(rows, majority)
         scores.set_xlim(left, right)
-        is_far = majority < left
-        if not is_far:
-            scores.axvline(majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
-        scores.annotate(
-            f"\N{LEFTWARDS ARROW} majority {majority:z.2f}" if is_far else f"majority {majority:z.2f}",
-            xy=(left if is_far else majority, 1.0),
-            xycoords=scores.get_xaxis_transform(),
-            xytext=(0, 4),
-            textcoords="offset points",
-            ha="left" if is_far else "center",
-            fontsize=9,
-            color=INK,
-        )
+        if majority is not None:
+            _mark_majority(scores, left, majority)
         labels = [shorten_middle(one_line(row[0]), LONGEST_LABEL) for row in rows]
         scores.set_yticks(range(len(rows)), labels, fontsize=LETTERS)
         scores.set_ylim(len(rows) - 0.4, -0.6)
@@ -66,19 +56,37 @@ def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str
         costs.set_xlim(0, 1.15 * max(row[4] for row in rows))
 
 
-def choose_limits(rows: Sequence[Row], majority: float) -> tuple[float, float]:
+def _mark_majority(scores: Axes, left: float, majority: float) -> None:
+    """Draw a dashed line, or an arrow if it is left of the axis, which begins at `left`."""
+    is_far = majority < left
+    if not is_far:
+        scores.axvline(majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
+    scores.annotate(
+        f"\N{LEFTWARDS ARROW} majority {majority:z.2f}" if is_far else f"majority {majority:z.2f}",
+        xy=(left if is_far else majority, 1.0),
+        xycoords=scores.get_xaxis_transform(),
+        xytext=(0, 4),
+        textcoords="offset points",
+        ha="left" if is_far else "center",
+        fontsize=9,
+        color=INK,
+    )
+
+
+def choose_limits(rows: Sequence[Row], majority: float | None) -> tuple[float, float]:
     """Return the limits of the score axis: all intervals, and the majority unless that would squeeze them.
 
     Args:
         rows: At least one.
-        majority: Any score.
+        majority: Any score, or None.
     """
     low, high = min(row[2] for row in rows), max(row[3] for row in rows)
     width = max(high - low, 0.01)
-    if low - width <= majority:
-        low = min(low, majority)
+    if majority is not None:
+        low = min(low, majority) if low - width <= majority else low
+        high = max(high, majority)
     margin = 0.06 * max(high - low, 0.01)
-    return low - margin, max(high, majority) + margin
+    return low - margin, high + margin
 
 
 def _finish(axes: Axes, title: str) -> None:
