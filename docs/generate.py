@@ -20,7 +20,7 @@ import click
 
 import tlkit
 from tlkit import errors
-from tlkit.api import audits, features, models, new_images, probes, shipping, training, upkeep
+from tlkit.api import audits, dreams, features, models, new_images, probes, shipping, training, upkeep
 from tlkit.cli.main import COMMANDS, EXIT_CODES, cli
 from tlkit.recipes import RECORDS, SECTIONS, Stage
 from tlkit.recipes.given import setting_flag
@@ -118,7 +118,7 @@ def render_python() -> str:
     public = [getattr(tlkit, name) for name in tlkit.__all__ if not name.startswith("__")]
     classes = [each for each in public if inspect.isclass(each) and not issubclass(each, Exception)]
     parts = [NOTICE, "", "# Python API", "", PYTHON_API, ""]
-    for module in (training, models, new_images, shipping, features, probes, audits, upkeep):
+    for module in (training, models, dreams, new_images, shipping, features, probes, audits, upkeep):
         heading = str(module.__doc__).partition(":")[0]
         functions = [each for each in public if inspect.getmodule(each) is module]
         parts += [f"## {heading}", "", *render_docstrings(functions)]

@@ -43,7 +43,7 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
 def test_the_public_names_are_these() -> None:
     assert tlkit.__all__ == [
         "Console", "Manifest", "Model", "Prediction", "TlkitError", "__version__", "apply_moves", "audit_images",
-        "card", "compare", "compute_features", "demo", "describe_backbone", "drift", "evaluate", "explain_images", "export", "export_container",
+        "card", "compare", "compute_features", "demo", "describe_backbone", "dream", "drift", "evaluate", "explain_images", "export", "export_container",
         "finetune", "leak", "list_backbones", "list_caches", "list_export_formats", "load", "lr_find", "merge_caches", "plan", "precompute", "predict", "prune_caches", "pull", "push", "read_data", "run", "serve", "suggest", "verify_caches",
     ]  # fmt: skip
     assert all(getattr(tlkit, name) for name in tlkit.__all__)

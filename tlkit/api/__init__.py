@@ -16,6 +16,7 @@ Each module lists its public names in `__all__`, and nothing lists them again.
 from typing import TYPE_CHECKING
 
 from tlkit.api.audits import *
+from tlkit.api.dreams import *
 from tlkit.api.features import *
 from tlkit.api.models import *
 from tlkit.api.new_images import *
@@ -25,10 +26,11 @@ from tlkit.api.training import *
 from tlkit.api.upkeep import *
 
 if not TYPE_CHECKING:  # Type checkers re-export star imports, but cannot evaluate this `__all__`.
-    from tlkit.api import audits, features, models, new_images, probes, shipping, training, upkeep
+    from tlkit.api import audits, dreams, features, models, new_images, probes, shipping, training, upkeep
 
     __all__ = [
         *audits.__all__,
+        *dreams.__all__,
         *features.__all__,
         *models.__all__,
         *new_images.__all__,

@@ -61,6 +61,7 @@ SECTIONS = {
     "Look": {
         "evaluate": "Evaluate a run on labelled images.",
         "explain": "Show what speaks for a run's answers, as heat maps.",
+        "dream": "Run a network backwards: see what it looks for, and fool it.",
         "leak": "Find metadata that give the answer away.",
         "audit": "Find wrong labels and boxes, copies and poor pictures.",
         "apply": "Carry out the moves that an audit proposes, or undo them.",
