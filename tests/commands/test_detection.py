@@ -26,6 +26,7 @@ from tlkit.models.storage import read_spec
 from tlkit.recipes import DataSettings, Recipe, Stage, build_recipe, read_recipe
 from tlkit.reports.console import Console
 from tlkit.runs.card_record import CardOptions
+from tlkit.tasks.objects import describe_objects
 
 QUIET = Console(verbosity=-1)
 COLOURS = {"red": (230, 40, 40), "blue": (40, 60, 230)}
@@ -255,10 +256,33 @@ def test_a_plan_tells_the_costs_and_what_linear_models_find_and_what_was_not_tri
     )
 
 
+@pytest.mark.usefixtures("untraced")
+def test_what_a_detector_finds_is_explained(run: Path, tmp_path: Path) -> None:
+    photo = next(record for record in read_manifest(run).in_split("train") if "red" in record.answer)
+    result = tlkit.explain_images(run, photo.path, out=tmp_path / "out", class_name="red", neighbours=1, channels="1")
+    (explained,) = result["photos"]
+    assert explained["explanations"]
+    for each in explained["explanations"]:
+        assert each["output"].startswith("red")
+        assert 0 < each["score"] <= 1
+        assert each["is_found"] == (each["score"] >= read_spec(run, loader_version=LOADER_VERSION).thresholds[1])
+        assert 0 <= each["inside"] <= 1
+        assert Path(each["map"]).is_file()
+    (scene,) = explained["scenes"]
+    assert scene["name"] == "scores of red"
+    assert Path(scene["map"]).is_file()
+    (nearest,) = explained["nearest"]
+    assert nearest["path"] == str(photo.path)
+    assert nearest["cosine"] == pytest.approx(1, abs=1e-3)
+    assert nearest["answer"] == describe_objects(photo.answer)
+    page = (tmp_path / "out" / "explanations.html").read_text("utf-8")
+    assert "of the evidence lies in its box" in page
+    assert "Channel 1 at top" in page
+
+
 @pytest.mark.parametrize(
     ("command", "purpose"),
     [
-        ("explain_images", "tlkit explain"),
         ("drift", "a comparison with new images (drift)"),
         ("suggest", "a comparison with new images (suggestions)"),
     ],

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
-from tlkit.commands.explain import run_explain
+from tlkit.commands.explain import ExplainOptions, run_explain
 from tlkit.commands.export import ExportRequest, run_export
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.predict import PredictOptions, run_predict
@@ -26,6 +26,7 @@ from tlkit.inference.scoring import score_records
 from tlkit.models.opening import open_classifier
 from tlkit.recipes import DataSettings, Recipe, build_recipe, read_recipe
 from tlkit.reports.console import Console
+from tlkit.tasks import find_task
 
 QUIET = Console(verbosity=-1)
 COLOURS = {"disc": (230, 40, 40), "square": (40, 60, 230)}
@@ -99,6 +100,22 @@ def test_a_saved_model_scores_as_its_run_said(run: Path) -> None:
     result = run_evaluate(run, None, EvaluateOptions(split="validation"), console=QUIET, settings=DataSettings())
     summary = json.loads((run / "summary.json").read_text())
     assert result["miou"] == summary["miou"]
+
+
+@pytest.mark.usefixtures("untraced")
+def test_the_classes_of_a_mask_are_explained(run: Path, scenes: Path, tmp_path: Path) -> None:
+    train = read_manifest(run).in_split("train")
+    photo = next(record for record in train if find_task("segmentation").describe_answer(record.answer) == "square")
+    options = ExplainOptions(neighbours=1)
+    result = run_explain(run, [str(photo.path)], tmp_path / "out", options, console=QUIET)
+    (explained,) = result["photos"]
+    assert "square" in [each["output"] for each in explained["explanations"]]
+    assert [each["name"] for each in explained["scenes"]] == ["uncertainty"]
+    assert all(Path(each["map"]).is_file() for each in (*explained["explanations"], *explained["scenes"]))
+    assert explained["nearest"][0]["answer"] == "square"
+    assert explained["nearest"][0]["cosine"] == pytest.approx(1, abs=1e-3)
+    page = (tmp_path / "out" / "explanations.html").read_text("utf-8")
+    assert "Uncertainty is the entropy of the classes" in page
 
 
 def test_predicted_masks_are_masks_again(run: Path, scenes: Path, tmp_path: Path) -> None:
@@ -218,9 +235,6 @@ def test_what_does_not_go_with_masks_is_refused_in_words(run: Path, scenes: Path
     with pytest.raises(DataError) as missing:
         run_finetune(make_recipe(scenes, {}), scenes / "none", tmp_path / "no", console=QUIET)
     assert missing.value.found == f"{scenes / 'none'}: no such file or folder."
-    with pytest.raises(SettingError) as refused:
-        run_explain(run, [str(scenes / "photos")], tmp_path / "maps", console=QUIET)
-    assert refused.value.found == "tlkit explain does not apply to segmentation yet."
     options = PredictOptions(views=ViewPlan("standard", 3, 0))
     with pytest.raises(SettingError) as refused:
         run_predict(run, [str(scenes)], PredictOutputs(), options, console=QUIET, stdin=None, stdout=None)

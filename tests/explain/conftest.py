@@ -18,7 +18,7 @@ from tlkit.heads import HEADS
 from tlkit.metadata.columns import ColumnRequest
 from tlkit.metadata.encoding import NO_METADATA, fit_encoding
 from tlkit.models.spec import BundleSpec
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Target
+from tlkit.outputs import CLASSIFICATION, DETECTION, MULTILABEL, REGRESSION, Target
 from tlkit.recipes import HeadSettings
 
 EDGE = 32
@@ -83,7 +83,7 @@ def build_classifier(
         names,
         task=task,
         target=Target("price", 100.0, 10.0, is_log=False) if task == REGRESSION else None,
-        thresholds=(0.5,) * 3 if task == MULTILABEL else (),
+        thresholds=(0.5,) * 3 if task in (MULTILABEL, DETECTION) else (),
         has_box=has_box,
         metadata=encoding,
     )

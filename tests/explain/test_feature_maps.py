@@ -31,6 +31,11 @@ def test_the_mean_of_a_score_map_or_of_contributions_is_the_logit(make_classifie
         assert maps.dtype == np.float32
         assert np.abs(maps.mean(axis=(1, 2)) - logits).max() < 1e-4
         assert np.ptp(maps, axis=(1, 2)).min() > 1e-3
+        if kind == "conv":
+            features = explainer.compute_features(pictures)
+            first, second = (explain_features(explainer, features, np.full(4, each)) for each in (0, 2))
+            both = explain_features(explainer, features, np.tile([0, 2], (4, 1)))
+            np.testing.assert_allclose(both, (first + second) / 2, atol=1e-5)
 
 
 def test_what_metadata_add_is_no_evidence_of_a_place(make_classifier: Make) -> None:
@@ -41,6 +46,9 @@ def test_what_metadata_add_is_no_evidence_of_a_place(make_classifier: Make) -> N
     maps = explain_features(explainer, features, TARGETS, rows)
     again = explain_features(explainer, features, TARGETS, rows[::-1].copy())
     assert np.abs(maps - again).max() < 1e-4
+    others = explain_features(explainer, features, TARGETS[::-1].copy(), rows)
+    both = explain_features(explainer, features, np.stack([TARGETS, TARGETS[::-1]], axis=1), rows)
+    np.testing.assert_allclose(both, (maps + others) / 2, atol=1e-5)
     with pytest.raises(ValueError, match=r"^Expected metadata of shape \(4, 2\)\. Received: shape=\(4, 0\)$"):
         explain_features(explainer, features, TARGETS)
 

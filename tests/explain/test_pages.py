@@ -17,6 +17,7 @@ from tlkit.explain.faithfulness import DeletionScore
 from tlkit.explain.neighbours import Neighbour
 from tlkit.explain.pages import ExplainedPhoto, ExplanationFolder
 from tlkit.explain.photos import Explanation
+from tlkit.explain.subjects import Subject
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import HeadSettings
 from tlkit.tasks.predictions import Prediction
@@ -37,7 +38,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Image.fromarray(picture).save(path)
         prediction = Prediction(str(path), ((names[number], 0.9), (names[1 - number], 0.1)))
         evidence = np.linspace(-1, 1, 49, dtype=np.float32).reshape(7, 7)
-        explanation = Explanation(number, names[number], evidence, DeletionScore(0.5, 0.5 + gain))
+        subject = Subject(names[number], np.array([[number]]), lambda rows: rows[:, 0], number)
+        explanation = Explanation(subject, evidence, DeletionScore(0.5, 0.5 + gain))
         record = ImageRecord(path, "0" * 64, 32, 32, "train", names[number])
         folder.add(ExplainedPhoto(prediction, ImageFile.read(path), [explanation], [Neighbour(record, 0.8)]))
     folder.add(ExplainedPhoto(Prediction(f"{ATTACK}.png", error="truncated")))

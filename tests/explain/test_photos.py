@@ -9,7 +9,7 @@ import pytest
 from tests.explain.conftest import draw_pictures
 from tlkit.errors import SettingError
 from tlkit.explain.explainer import Explainer
-from tlkit.explain.outputs import box_output, choose_outputs, find_output, name_output
+from tlkit.explain.outputs import choose_outputs, find_output, name_output
 from tlkit.explain.photos import explain_photo
 from tlkit.outputs import MULTILABEL, REGRESSION
 
@@ -31,14 +31,15 @@ def test_what_a_model_of_each_kind_answers_is_explained(kind: str, make_classifi
     metadata = spec.metadata.encode([("2",) * len(spec.metadata.columns)])[0]
     row = classifier.predict(pixels[np.newaxis], metadata[np.newaxis])[0]
     outputs = choose_outputs(row, spec)
-    found = explain_photo(Explainer(classifier), classifier, pixels, metadata, outputs)
-    assert [each.name for each in found] == [name_output(output, spec) for output in outputs]
+    found, scenes = explain_photo(Explainer(classifier), classifier, pixels, metadata, row)
+    assert scenes == []
+    assert [each.subject.name for each in found] == [name_output(output, spec) for output in outputs]
     for each in found:
         assert np.isfinite(each.evidence).all()
         assert np.ptp(each.evidence) > 0
         assert np.isfinite([each.deletion.by_map, each.deletion.by_guess]).all()
     if kind == "box":
-        assert found[-1].output == box_output(spec)
+        assert found[-1].subject.name == "its box"
         assert found[-1].evidence.min() >= 0
         assert 0 < found[-1].deletion.by_map <= 1
 

@@ -17,7 +17,7 @@ from tlkit.data.sources import OUTPUT_MARKER, find_images
 from tlkit.errors import SettingError
 from tlkit.explain.channels import check_channels
 from tlkit.explain.methods import AUTO, check_method
-from tlkit.explain.outputs import choose_outputs, find_output
+from tlkit.explain.outputs import find_output
 from tlkit.models.opening import open_classifier
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_spec
@@ -30,14 +30,12 @@ from tlkit.reports.output_folder import check_output_folder, held_output_folder
 from tlkit.runs.evaluation_set import find_run_folder
 from tlkit.runs.folder import describe_unfinished
 from tlkit.runs.origin import describe_origin
-from tlkit.tasks.objects_task import refuse_objects
 
 if TYPE_CHECKING:
     from tlkit.explain.explainer import Explainer
     from tlkit.explain.map_reader import MapSource
     from tlkit.explain.neighbours import TrainingPhotos
     from tlkit.explain.pages import ExplainedPhoto, ExplanationFolder
-    from tlkit.explain.photos import Explanation
     from tlkit.models.classifier import Classifier
     from tlkit.models.predictor import Predictor
 
@@ -111,7 +109,6 @@ def run_explain(
         RunError: `out` is in the way of something or in use.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
-    refuse_objects(spec.task, "tlkit explain")
     check_method(options.method, options.boundary, spec)
     _check_asked(sources, options, run)
     find_output(options.class_name, spec)
@@ -266,16 +263,15 @@ def _explain_photos(
         encoded = spec.metadata.encode([texts])
         row = models.predictor.predict(pixels[None], encoded)[0]
         prediction = describe_row(show_path(path), image.upright_size, row, spec, top_k=3)
-        outputs = choose_outputs(row, spec) if asked is None else [asked]
-        explanations: list[Explanation] = explain_photo(
-            models.explainer, models.predictor, pixels, encoded[0], outputs, method=options.method
+        explanations, scenes = explain_photo(
+            models.explainer, models.predictor, pixels, encoded[0], row, asked=asked, method=options.method
         )
         nearest = (
             models.training.find_nearest(models.predictor.compute_features(pixels[None]), options.neighbours)[0]
             if models.training
             else []
         )
-        yield ExplainedPhoto(prediction, image, tuple(explanations), tuple(nearest))
+        yield ExplainedPhoto(prediction, image, tuple(explanations), tuple(nearest), tuple(scenes))
 
 
 def _say(payload: dict[str, Any], console: Console) -> None:

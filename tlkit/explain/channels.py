@@ -64,7 +64,7 @@ def check_channels(channels: Sequence[int], explainer: Explainer) -> None:
     Raises:
         SettingError: It has fewer.
     """
-    num_channels = explainer.feature_shape[-1]
+    num_channels = explainer.map_shapes[-1][2]
     if channels and max(channels) >= num_channels:
         raise SettingError(
             f"--channels {max(channels)}: the map at {explainer.boundary} has {num_channels:,} channels.",
@@ -112,8 +112,8 @@ def find_patches(reader: MapReader, channels: list[int], count: int) -> dict[int
         count: Places of each.
     """
     best: dict[int, list[tuple[float, int, tuple[float, float]]]] = {channel: [] for channel in channels}
-    height, width, _ = reader.explainer.feature_shape
     for places, features in reader:
+        height, width = features.shape[1:3]
         flat = features[..., channels].astype(np.float32).reshape(len(places), -1, len(channels))
         where = flat.argmax(axis=1)
         for row, place in enumerate(places.tolist()):

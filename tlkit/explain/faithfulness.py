@@ -72,10 +72,8 @@ def score_deletion(
     grid = _to_grid(evidence)
     maps = [grid, *(_shift(grid, rng) for _ in range(NUM_SHIFTS))]
     visible = np.concatenate([_cover_in_order(one) for one in maps])
-    covered = mask_inputs(
-        picture[np.newaxis], blur_picture(picture)[np.newaxis], resize_masks(visible, picture.shape[:2])
-    )
-    outputs = np.asarray(score(covered.astype(np.uint8)), np.float64).reshape(len(maps), -1).mean(axis=1)
+    covered = _cover(picture, visible)
+    outputs = np.asarray(score(covered), np.float64).reshape(len(maps), -1).mean(axis=1)
     return DeletionScore(float(outputs[0]), float(outputs[1:].mean()))
 
 
@@ -85,10 +83,8 @@ def score_insertion_and_deletion(
     """Return the mean output while the strongest evidence is shown first, and while it is covered first."""
     grid = _to_grid(evidence)
     visible = np.concatenate([_cover_in_order(-grid), _cover_in_order(grid)])
-    covered = mask_inputs(
-        picture[np.newaxis], blur_picture(picture)[np.newaxis], resize_masks(visible, picture.shape[:2])
-    )
-    outputs = np.asarray(score(covered.astype(np.uint8)), np.float64).reshape(2, -1).mean(axis=1)
+    covered = _cover(picture, visible)
+    outputs = np.asarray(score(covered), np.float64).reshape(2, -1).mean(axis=1)
     return float(outputs[0]), float(outputs[1])
 
 
@@ -141,6 +137,12 @@ def correlate_ranks(one: NDArray[np.floating[Any]], other: NDArray[np.floating[A
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
     return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+
+
+def _cover(picture: NDArray[np.uint8], visible: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return copies of a picture, blurred where masks (n, rows, columns) are 0: uint8 (n, height, width, 3)."""
+    weights = resize_masks(visible, picture.shape[:2])[..., np.newaxis]
+    return mask_inputs(picture[np.newaxis], blur_picture(picture)[np.newaxis], weights).astype(np.uint8)
 
 
 def _to_grid(evidence: NDArray[np.floating[Any]]) -> NDArray[np.float32]:

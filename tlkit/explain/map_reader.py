@@ -65,9 +65,13 @@ class MapReader:
     failures: list[SkippedFile] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]:
-        """Yield the places of images in the manifest, int64 (m,), with their maps, float (m, h, w, channels)."""
+        """Yield the places of images in the manifest, int64 (m,), with their maps, float (m, h, w, channels).
+
+        Of several maps, these are the coarsest, which is the map of the boundary itself.
+        """
         self.failures.clear()
-        return self._read_cached() if self._is_frozen else self._compute()
+        for places, features in self._read_cached() if self._is_frozen else self._compute():
+            yield places, self.explainer.take_maps(features)[-1]
 
     @property
     def _is_frozen(self) -> bool:
@@ -79,9 +83,9 @@ class MapReader:
     def _read_cached(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]:
         classifier = self.explainer.classifier
         trunk = self.explainer.trunk
-        backbone = dataclasses.replace(classifier.backbone, pooling="none", build=lambda: trunk, note=None)
-        if self.explainer.boundary in backbone.entry.boundaries[:-1]:
-            backbone = classifier.backbone
+        backbone = classifier.backbone
+        if self.explainer.boundary == backbone.entry.boundaries[-1] and not self.explainer.finds_objects:
+            backbone = dataclasses.replace(backbone, pooling="none", build=lambda: trunk, note=None)
         request = FeatureRequest(self.source.backbone, self.explainer.boundary)
         stored = ensure_features(
             self.manifest,

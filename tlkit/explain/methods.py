@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.catalogue import PIXELS, find_backbone
+from tlkit.backbones.catalogue import PIXELS, TOP, find_backbone
 from tlkit.errors import SettingError, name_fix
 from tlkit.models.spec import BundleSpec
+from tlkit.tasks import find_task
 
 if TYPE_CHECKING:
     from tlkit.explain.explainer import Explainer
 
-AUTO = "auto"
+AUTO, EXACT = "auto", "exact"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Method:
 FEATURE_METHODS = {
     method.name: method
     for method in (
-        Method("exact", "the score of the place, as the head sums it up", "feature_maps.compute_exact"),
+        Method(EXACT, "the score of the place, as the head sums it up", "feature_maps.compute_exact"),
         Method("gradcam", "channels weighted by their mean gradient", "feature_maps.compute_gradcam"),
         Method("hirescam", "gradient times feature", "feature_maps.compute_hirescam"),
         Method("occlusion", "the fall of the output without the place", "feature_maps.compute_map_occlusion"),
@@ -82,6 +83,8 @@ PIXEL_METHODS = {
 
 DEFAULT = "gradcam"
 """What `auto` takes where the head does not say exactly what each place contributes; see docs/explain.md."""
+DEFAULT_OF_OBJECTS = "hirescam"
+"""And for an object, since Grad-CAM's weights hold for the whole map and show other objects of the class, too."""
 
 
 def check_method(method: str, boundary: str | None, spec: BundleSpec) -> None:
@@ -99,6 +102,8 @@ def check_method(method: str, boundary: str | None, spec: BundleSpec) -> None:
             expected=f"one of {', '.join(methods)}",
             fix=name_fix(method, methods),
         )
+    if method == EXACT:
+        _check_exact(boundary, spec)
     if boundary is None:
         return
     entry = find_backbone(spec.backbone)
@@ -117,6 +122,27 @@ def check_method(method: str, boundary: str | None, spec: BundleSpec) -> None:
         )
 
 
+def _check_exact(boundary: str | None, spec: BundleSpec) -> None:
+    """Refuse the exact map where the head's answer is no sum of what places contribute."""
+    head = spec.head.record
+    if find_task(spec.task).has_masks:
+        return
+    others = ", ".join(each for each in (AUTO, *FEATURE_METHODS, *PIXEL_METHODS) if each != EXACT)
+    if not head.is_affine and not head.scores_places:
+        answer = "the score of an object" if head.finds_objects else "an answer"
+        raise SettingError(
+            f"--method {EXACT}: {answer} of a {head.kind} head is no sum over places.",
+            expected=f"one of {others}",
+            fix="leave out --method, or use --method occlusion.",
+        )
+    if boundary is not None and find_backbone(spec.backbone).boundary(boundary) != TOP:
+        raise SettingError(
+            f"--method {EXACT}: at --boundary {boundary} an answer is no sum over places.",
+            expected=f"--method {EXACT} at the top, or one of {others}",
+            fix="leave out --boundary.",
+        )
+
+
 def explain_features(
     explainer: Explainer,
     features: NDArray[np.floating[Any]],
@@ -129,22 +155,25 @@ def explain_features(
 
     Args:
         explainer: The model.
-        features: Maps at the explainer's boundary, float16 or float32 (n, h, w, channels).
+        features: Those at the explainer's boundary, float16 or float32 (n, *feature_shape).
         targets: The output that is explained of each image, int64 (n,): a class or label, 0 for a value, and with a box
-            num_answers + 0..3 for its cx, cy, w, h.
+            num_answers + 0..3 for its cx, cy, w, h; or outputs whose mean is explained, (n, k).
         metadata: float32 (n, width), as the model's `spec.metadata` encodes it; None if the model takes none.
-        method: `auto` or one of `FEATURE_METHODS`. `auto` is exact where the head allows it, and Grad-CAM elsewhere.
+        method: `auto` or one of `FEATURE_METHODS`. `auto` is exact where the head allows it, HiResCAM for objects, and
+            Grad-CAM elsewhere.
 
     Returns:
         float32 (n, h, w), signed: positive where a place speaks for the output. With `exact` the mean over the places
-        is the logit, or the value in standard deviations, less what metadata add to it.
+        is the logit, or the value in standard deviations, less what metadata add to it; for a mask, the mean over its
+        places is that of their log-odds.
     """
     from tlkit.explain.feature_maps import has_exact
 
     if method == AUTO:
-        method = "exact" if has_exact(explainer, targets) else DEFAULT
+        inexact = DEFAULT_OF_OBJECTS if explainer.finds_objects else DEFAULT
+        method = EXACT if has_exact(explainer, targets) else inexact
     if len(features) == 0:
-        return np.zeros((0, *explainer.feature_shape[:2]), np.float32)
+        return np.zeros((0, *explainer.map_size), np.float32)
     return FEATURE_METHODS[method].compute(explainer, features, targets, metadata)
 
 

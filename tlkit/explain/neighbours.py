@@ -79,10 +79,12 @@ def read_training_photos(
     )
     split = stored.splits["train"]
     positions = split.positions[:, 0]
-    parts = [
-        pool_features(stored.cache.read(positions[start : start + ROWS_AT_ONCE])).astype(np.float32)
-        for start in range(0, len(positions), ROWS_AT_ONCE)
-    ]
+    layout = classifier.backbone.map_layout(TOP)
+    parts = []
+    for start in range(0, len(positions), ROWS_AT_ONCE):
+        rows = stored.cache.read(positions[start : start + ROWS_AT_ONCE])
+        last = rows[:, layout.parts[-1]].reshape(-1, *layout.shapes[-1]) if layout else rows
+        parts.append(pool_features(last).astype(np.float32))
     return TrainingPhotos(split.records, np.concatenate(parts) if parts else np.zeros((0, 1), np.float32))
 
 

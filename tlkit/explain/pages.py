@@ -16,9 +16,11 @@ from tlkit.data.image_file import ImageFile
 from tlkit.data.images import UnusableImage
 from tlkit.explain.channels import Patch
 from tlkit.explain.neighbours import Neighbour
-from tlkit.explain.overlay import draw_legend, overlay_map
-from tlkit.explain.photos import Explanation
-from tlkit.explain.records import place_map
+from tlkit.explain.objects import MAX_OBJECTS
+from tlkit.explain.overlay import draw_legend
+from tlkit.explain.photos import Explanation, SceneMap
+from tlkit.explain.pictures import open_painter, reduce_picture, write_side_by_side
+from tlkit.explain.regions import MAX_REGIONS
 from tlkit.files import written_aside
 from tlkit.inference.predictions import write_caption
 from tlkit.models.spec import BundleSpec
@@ -29,20 +31,28 @@ from tlkit.reports.page import Page, Section, write_page
 from tlkit.reports.sheet import Group, Sheet, Tile, render_sheet
 from tlkit.reports.sorting import fold_name, number_name
 from tlkit.reports.thumbnails import PictureBudget, make_thumbnail
+from tlkit.tasks import find_task
+from tlkit.tasks.found_objects import BACKGROUND
 from tlkit.tasks.predictions import Prediction
 
 PAGE_NAME = "explanations.html"
 FILTERS_NAME = "filters.png"
 CHANNEL_NOTE = "The patches of training photos that excite each channel most, one a photo, strongest first."
 MAPS = "maps"
-PICTURE_PX = 480
-"""Longer edge of a photo and its map in `maps`."""
 THUMBNAIL_PX = 320
-GAP_PX = 8
 HOW_TO_READ = (
     "Orange places speak for the answer, blue ones against it. Beside each answer stands how much it falls on average "
     "while the photo is covered step by step, the strongest evidence first, and how much when other places of the same "
     "shape are covered. A map that does not fall faster than such a guess tells nothing about this photo."
+)
+OF_OBJECTS = (
+    " The answer for an object is the score of the best box of its class that overlaps its own by half. The share of the "
+    "evidence that lies in its box is to be compared with the share of the input that the box takes. Scores are those "
+    "of the class at every place, in full colour at 1; objects without a frame were not sure enough."
+)
+OF_MASKS = (
+    " The answer for a class is its mean probability where it was found. Uncertainty is the entropy of the classes at "
+    "each place, in full colour where all are equally likely."
 )
 
 
@@ -55,12 +65,14 @@ class ExplainedPhoto:
         image: The file; None where it gives no picture.
         explanations: One for each output that is explained.
         nearest: The training photos that look most alike, nearest first.
+        scenes: What the model says at every place.
     """
 
     prediction: Prediction
     image: ImageFile | None = None
     explanations: Sequence[Explanation] = ()
     nearest: Sequence[Neighbour] = ()
+    scenes: Sequence[SceneMap] = ()
 
 
 @dataclass
@@ -101,36 +113,43 @@ class ExplanationFolder:
             "path": photo.prediction.path,
             "error": photo.prediction.error,
             "explanations": [],
+            "scenes": [],
             "nearest": [],
         }
         self._rows.append(row)
         if photo.image is None:
             return
-        picture = _reduce(photo.image.decode((PICTURE_PX, PICTURE_PX)), PICTURE_PX)
+        painter = open_painter(photo.image, self.spec)
         layers: dict[str, bytes] = {}
-        shown = [np.asarray(picture)]
+        shown = [painter.draw_found(photo.prediction, photo.explanations)]
         lines = [f"{line.text} {line.figure}".strip() for line in write_caption(photo.prediction, self.spec)]
+        row["answer"] = lines[0] if lines else ""
         for explanation in photo.explanations:
-            drawn = self._draw(picture, explanation, photo.image.upright_size)
-            target = self._write(path, explanation, picture, drawn)
-            title = "Heat map" if explanation is photo.explanations[0] else f"Heat map of {explanation.name}"
+            drawn = painter.draw_evidence(explanation)
+            name = explanation.subject.name
+            target = self._name_map(path, name)
+            write_side_by_side(target, shown[0], drawn)
+            title = "Heat map" if explanation is photo.explanations[0] else f"Heat map of {name}"
             layers[title] = self._shrink(drawn)
             shown.append(drawn)
             lines.append(_describe(explanation))
             row["explanations"].append(_summarise(explanation, target))
-        row["answer"] = lines[0] if lines else ""
+        for scene in photo.scenes:
+            drawn = painter.draw_scene(scene)
+            target = self._name_map(path, scene.name)
+            write_side_by_side(target, shown[0], drawn, has_legend=False)
+            layers[f"{scene.name[0].upper()}{scene.name[1:]}"] = self._shrink(drawn)
+            shown.append(drawn)
+            row["scenes"].append({"name": scene.name, "map": target})
         for number, neighbour in enumerate(photo.nearest, start=1):
+            answer = self._describe_answer(neighbour.record.answer)
             row["nearest"].append(
-                {
-                    "path": show_path(neighbour.record.path),
-                    "answer": neighbour.record.answer,
-                    "cosine": neighbour.cosine,
-                }
+                {"path": show_path(neighbour.record.path), "answer": answer, "cosine": neighbour.cosine}
             )
             thumbnail = self._read_neighbour(neighbour)
             if thumbnail:
                 layers[f"Training photo {number}"] = thumbnail
-                lines.append(f"Training photo {number}: {neighbour.record.answer} (cosine {neighbour.cosine:.2f})")
+                lines.append(f"Training photo {number}: {answer} (cosine {neighbour.cosine:.2f})")
         tile = Tile(
             self._shrink(np.concatenate(shown[:2], axis=1)),
             path.name,
@@ -162,7 +181,10 @@ class ExplanationFolder:
             Tile(
                 make_thumbnail(crop, edge_px=THUMBNAIL_PX // 2, max_bytes=6_000),
                 patch.record.path.name,
-                [f"{patch.record.answer}, activation {format_value(round(patch.activation, 3))}"],
+                [
+                    f"{self._describe_answer(patch.record.answer)}, "
+                    f"activation {format_value(round(patch.activation, 3))}"
+                ],
             )
             for patch, crop in zip(patches, crops, strict=True)
         ]
@@ -188,7 +210,9 @@ class ExplanationFolder:
         """
         legend = make_thumbnail(draw_legend(THUMBNAIL_PX), edge_px=THUMBNAIL_PX)
         picture = Html(f'<p><img alt="Colours of evidence, from against to for" src="{make_data_url(legend)}"></p>')
-        sections = [Section("How to read the maps", join_html([picture]), HOW_TO_READ)]
+        task = find_task(self.spec.task)
+        reading = HOW_TO_READ + (OF_MASKS if task.has_masks else OF_OBJECTS if task.has_objects else "")
+        sections = [Section("How to read the maps", join_html([picture]), reading)]
         facets = {"answer": "Answer"} if self.spec.class_names else {}
         sheet = render_sheet(Sheet("photos", "Photos", [Group("", self._tiles)], facets=facets))
         strips = render_sheet(
@@ -209,70 +233,70 @@ class ExplanationFolder:
             Page(title, "What speaks for the answers.", sections, facts, origin),
         )
 
-    def _draw(self, picture: Image.Image, explanation: Explanation, upright_size: tuple[int, int]) -> NDArray[np.uint8]:
-        placed = place_map(
-            explanation.evidence, picture_size=upright_size, image_size=self.spec.image_size, fit=self.spec.fit
-        )
-        return overlay_map(np.asarray(picture), placed)
+    def _describe_answer(self, answer: str) -> str:
+        """Return what is true of a training photo, in a few words."""
+        task = find_task(self.spec.task)
+        return task.describe_answer(answer) if task.has_objects else answer
 
-    def _write(self, source: Path, explanation: Explanation, picture: Image.Image, drawn: NDArray[np.uint8]) -> Path:
-        """Write the photo and its map side by side, with the legend below the map."""
-        name = number_name(f"{source.stem}-{_clean(explanation.name)}.png", self._taken)
-        self._taken.add(fold_name(name))
-        width, height = picture.size
-        legend = draw_legend(max(width, 80))
-        sheet = Image.new("RGB", (width + GAP_PX + len(legend[0]), height + len(legend)), "white")
-        sheet.paste(picture, (0, 0))
-        sheet.paste(Image.fromarray(drawn), (width + GAP_PX, 0))
-        sheet.paste(Image.fromarray(legend), (width + GAP_PX, height))
-        path = self.path / MAPS / name
-        with written_aside(path, is_flushed=False) as file:
-            sheet.save(file, format="PNG")
-        return path
+    def _name_map(self, source: Path, name: str) -> Path:
+        """Return a new path for a map of a photo."""
+        chosen = number_name(f"{source.stem}-{_clean(name)}.png", self._taken)
+        self._taken.add(fold_name(chosen))
+        return self.path / MAPS / chosen
 
     def _read_neighbour(self, neighbour: Neighbour) -> bytes | None:
         try:
             image = ImageFile.read(neighbour.record.path, self.spec.grey)
-            return self._shrink(np.asarray(_reduce(image.decode((THUMBNAIL_PX, THUMBNAIL_PX)), THUMBNAIL_PX)))
+            return self._shrink(np.asarray(reduce_picture(image.decode((THUMBNAIL_PX, THUMBNAIL_PX)), THUMBNAIL_PX)))
         except UnusableImage:  # the run's photos may have moved since; their names are shown all the same
             return None
 
     def _shrink(self, picture: NDArray[np.uint8]) -> bytes:
-        num_pictures = self.num_photos * (3 + self.num_neighbours)
+        num_pictures = self.num_photos * (3 + _count_maps(self.spec) + self.num_neighbours)
         return make_thumbnail(picture, edge_px=THUMBNAIL_PX, max_bytes=min(25_000, PictureBudget().share(num_pictures)))
 
 
+def _count_maps(spec: BundleSpec) -> int:
+    """Return how many maps a photo may have beyond one or two."""
+    task = find_task(spec.task)
+    return MAX_REGIONS if task.has_masks else MAX_OBJECTS if task.has_objects else 0
+
+
 def _list_answers(prediction: Prediction) -> Sequence[str]:
-    """Return the class, or the labels that are given."""
+    """Return the class, the labels that are given, or the classes that are found."""
+    if prediction.objects is not None:
+        return sorted({each.class_name for each in prediction.objects}) or [BACKGROUND]
+    if prediction.areas is not None:
+        return [name for name, share in prediction.areas.items() if share] or [BACKGROUND]
     return [name for name, _ in prediction.ranked[:1]] if prediction.labels is None else prediction.labels
 
 
 def _describe(explanation: Explanation) -> str:
-    deletion = explanation.deletion
+    deletion, subject = explanation.deletion, explanation.subject
     verdict = "the map tells more than a guess" if deletion.gain > 0 else "no better than a guess"
     values = [format_value(round(value, 3)) for value in (deletion.by_map, deletion.by_guess)]
-    return f"{explanation.name}: {values[0]} with its evidence covered, {values[1]} by a guess; {verdict}"
+    name = subject.name if subject.is_found else f"{subject.name} (not sure enough)"
+    text = f"{name}: {values[0]} with its evidence covered, {values[1]} by a guess; {verdict}"
+    share = explanation.box_share
+    if share is None or not np.isfinite(share.inside):
+        return text
+    return f"{text}; {share.inside:.0%} of the evidence lies in its box, which takes {share.area:.0%} of the input"
 
 
 def _summarise(explanation: Explanation, path: Path) -> dict[str, Any]:
-    deletion = explanation.deletion
-    return {
-        "output": explanation.name,
+    deletion, subject, share = explanation.deletion, explanation.subject, explanation.box_share
+    summary: dict[str, Any] = {
+        "output": subject.name,
         "map": path,
         "deletion": round(deletion.by_map, 4),
         "deletion_by_guess": round(deletion.by_guess, 4),
         "gain": round(deletion.gain, 4),
     }
-
-
-def _reduce(picture: Image.Image, longest_px: int) -> Image.Image:
-    """Return a picture with the longer edge at most so long, or a small one enlarged to half of that."""
-    scale = longest_px / max(picture.size)
-    if 1 <= scale <= 2:
-        return picture
-    scale = min(scale, longest_px / 2 / max(picture.size)) if scale > 2 else scale
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS)
+    if share is not None and subject.score is not None:
+        inside = round(share.inside, 4) if np.isfinite(share.inside) else None
+        summary |= {"score": round(subject.score, 4), "is_found": subject.is_found}
+        summary |= {"inside": inside, "box_area": round(share.area, 4), "points_inside": share.points_inside}
+    return summary
 
 
 def _clean(name: str) -> str:

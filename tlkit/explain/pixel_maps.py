@@ -1,7 +1,7 @@
 """Maps of evidence computed through the whole network, from the pixels: slower, finer, and often noisier.
 
 Each function takes an explainer, pictures uint8 (n, height, width, 3), RGB, 0..255, the output that is explained for each
-picture, int64 (n,), and metadata or None, and returns float32 (n, rows, columns).
+picture, int64 (n,), or the outputs whose mean is, (n, k), and metadata or None, and returns float32 (n, rows, columns).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tlkit.data.geometry import NEUTRAL_GREY
 from tlkit.errors import SettingError
 from tlkit.explain.explainer import Explainer
 from tlkit.explain.faithfulness import blur_picture
-from tlkit.explain.perturbations import Scorer, compute_occlusion, compute_rise
+from tlkit.explain.perturbations import Scorer, compute_occlusion, compute_rise, make_canvas
 
 Pictures = NDArray[np.uint8]
 Targets = NDArray[np.int64]
@@ -107,7 +107,8 @@ def compute_pixel_occlusion(
 ) -> NDArray[np.float32]:
     """Return how far the output falls where a patch of the picture is blurred; 3 × 3 cells of at most 14 × 14."""
     fill = np.stack([blur_picture(picture) for picture in pictures])
-    return compute_occlusion(pictures, fill, make_picture_scorer(explainer, targets, metadata))
+    canvas = make_canvas(explainer.classifier.spec.image_size)
+    return compute_occlusion(pictures, fill, make_picture_scorer(explainer, targets, metadata), canvas)
 
 
 def compute_pixel_rise(
@@ -115,7 +116,8 @@ def compute_pixel_rise(
 ) -> NDArray[np.float32]:
     """Return RISE: the output with and without each place, under 400 random masks that blur the picture."""
     fill = np.stack([blur_picture(picture) for picture in pictures])
-    return compute_rise(pictures, fill, make_picture_scorer(explainer, targets, metadata))
+    canvas = make_canvas(explainer.classifier.spec.image_size)
+    return compute_rise(pictures, fill, make_picture_scorer(explainer, targets, metadata), canvas)
 
 
 @lru_cache(maxsize=1)
@@ -130,7 +132,7 @@ def make_picture_scorer(explainer: Explainer, targets: Targets, metadata: Metada
 
     def score(rows: NDArray[Any], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         features = explainer.compute_features(rows)
-        return explainer.compute_outputs(features, given[numbers])[np.arange(len(rows)), targets[numbers]]
+        return explainer.compute_explained(features, targets[numbers], given[numbers])
 
     return score
 
@@ -174,7 +176,7 @@ def _map_pictures(
         def gradient(copies: NDArray[np.float32], number: int = number) -> NDArray[np.float32]:
             parts = [
                 explainer.compute_pixel_gradients(
-                    copies[start : start + PICTURES_AT_ONCE], int(targets[number]), given[number]
+                    copies[start : start + PICTURES_AT_ONCE], np.atleast_1d(targets[number]), given[number]
                 )
                 for start in range(0, len(copies), PICTURES_AT_ONCE)
             ]
