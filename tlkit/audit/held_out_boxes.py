@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
@@ -61,6 +62,7 @@ def detect_held_out(
         most=NUM_FOLDS,
     )
     stage = settings.plan_stage(len(folds[0].train))
+    keras.utils.set_random_seed(training.seed)
     head = build_head(
         spec.head.kind,
         feature_shape=layout,

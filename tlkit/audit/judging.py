@@ -134,14 +134,16 @@ class BoxJudge:
                     f"Boxes were not judged: that takes {MIN_IMAGES} different images, and there are {num_different}."
                 ]
             )
-        start_keras(self.detector.training.seed)
+        start_keras()
         from tlkit.audit.held_out_boxes import detect_held_out
 
         assert self.rows.layout is not None
         spec = self.detector.describe_model(manifest.class_names, self.rows.layout, manifest.grey)
         detections = detect_held_out(self.rows, subject.groups, self.detector, spec, console)
         boxes = [make_object_rows(record.answer, manifest.class_names) for record in records]
-        features = read_box_features(self.rows, boxes, spec)
+        features: Sequence[NDArray[np.floating[Any]] | None] = [None] * len(boxes)
+        if len(manifest.class_names) > 1:
+            features = read_box_features(self.rows, boxes, spec)
         scenes = [
             Scene(own, found[found[:, 4] > 0], shown, group)
             for own, found, shown, group in zip(boxes, detections, features, subject.groups.tolist(), strict=True)
