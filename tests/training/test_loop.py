@@ -15,12 +15,12 @@ import pytest
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.errors import NumericsError
 from tlkit.heads import build_head
-from tlkit.outputs import CLASSIFICATION
+from tlkit.outputs import CLASSIFICATION, SEGMENTATION
 from tlkit.recipes import Recipe, ResolvedStage, Stage, TrainingSettings, resolve_stages
 from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, EpochPlan, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Checkpoint, Progress, snapshot
-from tlkit.training.loop import StageCallbacks, StageData, fit_stage, list_averaged_epochs
+from tlkit.training.loop import StageCallbacks, StageData, fit_stage, is_better, list_averaged_epochs
 from tlkit.training.mixing import Mixing
 from tlkit.training.targets import FixedTargets
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
@@ -360,6 +360,19 @@ def test_the_epoch_is_chosen_by_loss_and_kept_beyond_chance_or_at_a_lower_loss(
     num_right, loss = min(rows, key=lambda row: row[1])
     assert (progress.best_epoch, progress.decided_by) == (best, decided_by)
     assert progress.trained == {"loss": loss, "accuracy": num_right / 60}
+
+
+def test_masks_are_better_by_their_score_and_all_else_by_the_loss() -> None:
+    masks = Outputs(SEGMENTATION, 3, map_sizes=((4, 4), (2, 2)))
+    sure, better = {"loss": 1.0, "miou": 0.4, "accuracy": 0.4}, {"loss": 1.3, "miou": 0.5, "accuracy": 0.5}
+    assert [is_better(better, sure, masks), is_better(sure, better, masks), is_better(sure, {}, masks)] == [
+        True,
+        False,
+        True,
+    ]
+    assert [is_better(better, sure, TWO_CLASSES), is_better(sure, better, TWO_CLASSES)] == [False, True]
+    for outputs in (masks, TWO_CLASSES):
+        assert not is_better({**better, "loss": np.nan}, {}, outputs)
 
 
 def test_a_clear_gain_is_kept_by_the_images_that_became_right(frozen: Backbone, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ from tlkit.tasks.scored_outputs import ScoredOutputs
 from tlkit.tasks.thresholds import apply_thresholds
 
 MAP_FACTOR = 5
-"""A place's score may differ by as much more than a probability, which is made from the mean of all places."""
+"""A place's score, or a cell's probability, may differ by as much more than a probability that is made from the mean of all
+places."""
 NEGLIGIBLE_LOSS = 0.005
 """A lower loss of accuracy, R² or IoU is accepted even where it is certain, as it is with values on many images."""
 
@@ -134,8 +135,10 @@ class Comparison:
 
     def _find_difference(self, tolerance: float) -> str:
         answer = "a probability" if self.largest_in_unit is None else "a value, in standard deviations,"
+        if self.mask_iou is not None:
+            answer = "a probability of a cell"
         found = (
-            (answer, self.largest_difference, tolerance),
+            (answer, self.largest_difference, tolerance if self.mask_iou is None else MAP_FACTOR * tolerance),
             ("an edge of a box", self.box_difference, tolerance),
             (DISTANCE_WORDS, self.distance_difference, tolerance),
             ("a map", self.map_difference, MAP_FACTOR * tolerance),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -68,9 +68,9 @@ def fit_stage(
     """Train one stage and leave the model with the weights of its best epoch.
 
     The best epoch is the one with the lowest validation loss; choosing the highest of many accuracies would be
-    optimistic. With `keeps_start` the stage must also improve the model, or its weights are restored: the score must
+    optimistic, but see `is_better`. With `keeps_start` the stage must also improve the model, or its weights are restored: the score must
     rise significantly, or the loss must be lower and the score not significantly worse; see `tlkit.training.verdicts`.
-    With `stage.average`, the mean weights of several epochs replace the best ones if their validation loss is lower.
+    With `stage.average`, the mean weights of several epochs replace the best ones if they are better.
     Batch norm statistics that lag behind the trained layers are measured again before validation; see
     `moving_statistics`.
 
@@ -134,7 +134,7 @@ def _fit_stage(
         row, outcomes_by_image = _run_epoch(steps, sizer, data, stage=stage, progress=progress, callbacks=callbacks)
         progress.epochs_done += 1
         figures = {name: row[f"validation_{name}"] for name in progress.start}
-        row["is_best"] = figures["loss"] < progress.best.get("loss", math.inf)
+        row["is_best"] = is_better(figures, progress.best, data.outputs)
         if row["is_best"]:
             progress.best_epoch, progress.best = progress.epochs_done, figures
             best, outcomes["best"] = snapshot("best", model.variables), outcomes_by_image
@@ -151,7 +151,7 @@ def _fit_stage(
         restore("average", model.variables, average)
         measure_first(steps, data.train.epoch(0))
         progress.average, outcomes_by_image = _evaluate(steps, data.validation, data.outputs)
-        if progress.average["loss"] < progress.best.get("loss", math.inf):
+        if is_better(progress.average, progress.best, data.outputs):
             best, progress.best = snapshot("best", model.variables), progress.average
             progress.average_is_kept, outcomes["best"] = True, outcomes_by_image
     if _is_worth_keeping(progress, outcomes, keeps_start=keeps_start):
@@ -160,6 +160,24 @@ def _fit_stage(
         restore("start", model.variables, start)
         _roll_back(progress)
     return progress
+
+
+def is_better(figures: Mapping[str, float], best: Mapping[str, float], outputs: Outputs) -> bool:
+    """Return whether an epoch is better than the best before: by its loss, but of masks by their mIoU.
+
+    A mask has thousands of places, so luck decides less about its score. The loss rises with confidence long before masks
+    are at their best.
+
+    Args:
+        figures: The validation figures of the epoch, by name.
+        best: Those of the best epoch; empty before the first.
+        outputs: Of the model.
+    """
+    if not math.isfinite(figures["loss"]):
+        return False
+    if outputs.find_task().has_masks:
+        return figures[outputs.score_name] > best.get(outputs.score_name, -math.inf)
+    return figures["loss"] < best.get("loss", math.inf)
 
 
 def _is_worth_keeping(progress: Progress, outcomes: Arrays, *, keeps_start: bool) -> bool:
