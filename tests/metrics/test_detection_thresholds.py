@@ -87,8 +87,8 @@ def test_a_hundredth_of_f1_is_given_for_fewer_wrong_boxes() -> None:
 
 
 def test_right_boxes_are_not_given_for_nothing() -> None:
-    targets, detections = make_set([[(0, 0.9, True)]] * 198 + [[(0, 0.5, True)]] * 2 + [[(0, 0.1, False)]])
-    assert choose_detection_thresholds(targets, detections, 1) == pytest.approx((0.3,))
+    targets, detections = make_set([[(0, 0.9, True)]] * 198 + [[(0, 0.3, True)]] * 2 + [[(0, 0.1, False)]])
+    assert choose_detection_thresholds(targets, detections, 1) == pytest.approx((0.2,))
 
 
 def test_much_f1_is_not_given_for_fewer_wrong_boxes() -> None:
