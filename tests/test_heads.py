@@ -11,6 +11,8 @@ from tlkit.backbones.maps import MapLayout
 from tlkit.errors import BackboneError
 from tlkit.heads import HEADS, build_head
 from tlkit.outputs import CLASSIFICATION, DETECTION
+from tlkit.reference.convolution import convolve
+from tlkit.reference.patches import Window
 from tlkit.tasks import Outputs
 
 THREE_CLASSES = Outputs(CLASSIFICATION, 3)
@@ -38,6 +40,41 @@ def test_the_dense_head_is_the_one_of_the_course_notes() -> None:
     rates = [layer.rate for layer in head.layers if type(layer).__name__ == "Dropout"]
     assert rates == pytest.approx([0.15, 0.6, 0.3])
     assert head.get_layer("dense_1").units == head.get_layer("dense_2").units == 512
+
+
+def test_metadata_are_merged_before_the_last_layer_of_the_fisheries_head() -> None:
+    head = build_head(
+        "fisheries",
+        feature_shape=(4, 4, 16),
+        outputs=Outputs(CLASSIFICATION, 3, has_box=True),
+        metadata_width=5,
+        dropout=0.5,
+        units=8,
+    )
+    join, logits, box = (head.get_layer(name) for name in ("join", "logits", "box"))
+    assert [tuple(each.shape) for each in join.input] == [(None, 8), (None, 5)]
+    assert logits.input is join.output
+    assert box.input is join.output
+    assert logits.count_params() == (8 + 5) * 3 + 3
+    assert "metadata_logits" not in [layer.name for layer in head.layers]
+
+
+def test_the_dense_layers_of_the_vgg_head_are_a_convolution_over_a_larger_map() -> None:
+    """With the weights of a head for 4 x 4 places, convolutions score every window of 4 x 4 places of a larger map."""
+    head = build_head("vgg", feature_shape=(4, 4, 6), outputs=THREE_CLASSES, dropout=0.5, units=8)
+    rng = np.random.default_rng(0)
+    for weight in head.trainable_weights:
+        weight.assign(rng.normal(size=weight.shape))
+    kernels = {name: head.get_layer(name).get_weights() for name in ("dense_1", "dense_2", "logits")}
+    large = rng.normal(size=(1, 5, 6, 6)).astype(np.float32)
+    maps = large
+    for name, edge in (("dense_1", 4), ("dense_2", 1), ("logits", 1)):
+        kernel, bias = kernels[name]
+        maps = convolve(maps, kernel.reshape(edge, edge, -1, len(bias)), Window((edge, edge))) + bias
+        maps = maps if name == "logits" else np.maximum(maps, 0)
+    assert maps.shape == (1, 2, 3, 3)
+    windows = np.stack([large[0, row : row + 4, column : column + 4] for row in range(2) for column in range(3)])
+    np.testing.assert_allclose(head({"feature": windows})["answer"], maps.reshape(6, 3), rtol=1e-3, atol=1e-3)
 
 
 def test_the_conv_head_scores_every_place_of_the_map() -> None:

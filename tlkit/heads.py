@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tlkit.errors import BackboneError
-from tlkit.metrics.whitenings import MAX_WHITENED, NONE, WITH_MATRIX
+from tlkit.head_bodies import build_conv, build_dense, build_flat, build_linear, build_vgg
+from tlkit.metrics.whitenings import NONE
 from tlkit.segmentation.head import build_conv_segmenter
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from tlkit.tasks import Outputs
 
 LINEAR, DETECTOR, SEGMENTER = "linear", "detector", "segmenter"
-STANDARDISE, WHITEN = "standardise", "whiten"
-"""Layers of fixed weights at the input: (x - mean) / deviation, and a matrix; see `tlkit.training.whitening`."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,8 @@ class Head:
         scores_places: Whether its last layer scores every position of the map, and the logit is the mean. Such a head
             has no layer for boxes or metadata.
         is_affine: Whether a trained head is an affine function of its feature, so that a logit is a sum of contributions.
+        merges_metadata: Whether its last layer takes metadata beside the feature, as in the course notes. Otherwise they
+            have a last layer of their own, which can be trained first.
         has_units: Whether the width of a layer can be set.
         takes_any_size: Whether its weights fit maps, and so images, of any size.
     """
@@ -55,6 +55,7 @@ class Head:
     sees_places: bool = False
     scores_places: bool = False
     is_affine: bool = False
+    merges_metadata: bool = False
     has_units: bool = False
     takes_any_size: bool = False
     finds_objects: bool = False
@@ -89,7 +90,7 @@ def build_head(
         outputs: The outputs.
         metadata_width: Number of metadata values per image. They go through batch norm and a separate last layer, whose
             logits are added (the sum of two layers is one layer on both inputs), so that it can be trained first; see
-            `metadata_part`.
+            `metadata_part`. Or into the last layer itself, if the head `merges_metadata`.
         dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2.
         units: Width of the dense layers or number of filters; not used by a head without such a layer.
         whiten: One of `tlkit.metrics.whitenings.WHITENINGS`: what fixed layers make of the feature, in place of the head's
@@ -121,21 +122,21 @@ def build_head(
         maps = layout.unpack(feature)
         answer = build_on_maps(kind, maps, num_answers=outputs.num_answers, units=units, dropout=dropout)
         return keras.Model(inputs, {"answer": answer}, name="head")
-    x = head.build_body(feature, dropout, units, whiten)
+    x = joined = head.build_body(feature, dropout, units, whiten)
+    if metadata_width:
+        inputs["metadata"] = keras.Input((metadata_width,), name="metadata")
+        normed = layers.BatchNormalization(momentum=0.9, name="metadata_norm")(inputs["metadata"])
+        joined = layers.Concatenate(name="join")([x, normed])
     if head.scores_places:
         x = layers.Conv2D(outputs.num_answers, 3, padding="same", kernel_initializer="zeros", name="score_map")(x)
         predicted = {"answer": layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)}
     else:
-        predicted = {"answer": _build_last_layer(outputs.num_answers, "logits")(x)}
-    if metadata_width:
-        metadata = keras.Input((metadata_width,), name="metadata")
-        inputs["metadata"] = metadata
-        normed = layers.BatchNormalization(momentum=0.9, name="metadata_norm")(metadata)
+        predicted = {"answer": _build_last_layer(outputs.num_answers, "logits")(joined if head.merges_metadata else x)}
+    if metadata_width and not head.merges_metadata:
         known = _build_last_layer(outputs.num_answers, "metadata_logits")(normed)
         predicted["answer"] = layers.Add(name="sum", dtype="float32")([predicted["answer"], known])
-        x = layers.Concatenate(name="join")([x, normed])
     if outputs.has_box:
-        box = layers.Dense(4, activation="sigmoid", kernel_initializer="zeros", name="box", dtype="float32")(x)
+        box = layers.Dense(4, activation="sigmoid", kernel_initializer="zeros", name="box", dtype="float32")(joined)
         predicted["box"] = box
     return keras.Model(inputs, predicted, name="head")
 
@@ -170,7 +171,7 @@ def metadata_part(head: keras.Model) -> keras.Model:
     """Return the part of a head that uses only metadata; it shares the head's layers.
 
     Args:
-        head: From `build_head`, with metadata.
+        head: From `build_head`, with metadata that it does not merge.
 
     Returns:
         A model from `metadata`, float (batch, metadata_width), to `answer`, float32 (batch, num_answers).
@@ -196,94 +197,29 @@ def _build_last_layer(num_answers: int, name: str) -> keras.Layer:
     return layers.Dense(num_answers, kernel_initializer="zeros", name=name, dtype="float32")
 
 
-def _build_input_norm(feature: keras.KerasTensor, whiten: str) -> keras.KerasTensor:
-    """Build the fixed layers, whose weights training features determine."""
-    from keras import layers
-
-    x = layers.BatchNormalization(center=False, scale=False, trainable=False, name=STANDARDISE)(feature)
-    if whiten not in WITH_MATRIX:
-        return x
-    width = x.shape[-1]
-    if width > MAX_WHITENED:
-        raise BackboneError(
-            f"whiten = {whiten}, but the head's first layer has {width:,} inputs: their covariance is a matrix of "
-            f"{width:,} x {width:,}.",
-            expected=f"at most {MAX_WHITENED:,} inputs",
-            fix="use --head linear, conv or dense, or --whiten standard.",
-        )
-    return layers.Dense(width, use_bias=False, kernel_initializer="identity", trainable=False, name=WHITEN)(x)
-
-
-def _build_linear(feature: keras.KerasTensor, dropout: float, units: int, whiten: str) -> keras.KerasTensor:
-    """Standardise the pooled vector; scale and shift would be redundant with the dense layer."""
-    from keras import layers
-
-    if whiten == NONE:
-        x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name=STANDARDISE)(feature)
-    else:
-        x = _build_input_norm(feature, whiten)
-    return layers.Dropout(dropout, name="dropout")(x)
-
-
-def _build_flat(feature: keras.KerasTensor, dropout: float, units: int, whiten: str) -> keras.KerasTensor:
-    """Flatten the whole map, so that positions matter, as in digits."""
-    from keras import layers
-
-    x = layers.Flatten(name="flatten")(feature)
-    return layers.Dropout(dropout, name="dropout")(x if whiten == NONE else _build_input_norm(x, whiten))
-
-
-def _build_dense(feature: keras.KerasTensor, dropout: float, units: int, whiten: str) -> keras.KerasTensor:
-    """Build the Fisheries head of the course notes: pool, norm, dropout p/4, then two dense layers with norm and
-    dropout.
-    """
-    from keras import layers
-
-    if min(feature.shape[1:3]) < 2:
-        raise BackboneError(
-            f"The dense head halves the backbone's map, which is only {feature.shape[1]} x {feature.shape[2]}.",
-            expected="a map of at least 2 x 2, which needs an image of at least 64 pixels with most backbones",
-            fix="use a larger --image-size, or --head linear.",
-        )
-    x = layers.MaxPooling2D(name="pool")(feature)
-    x = layers.BatchNormalization(momentum=0.9, name="norm_0")(x) if whiten == NONE else _build_input_norm(x, whiten)
-    x = layers.Dropout(dropout / 4, name="dropout_0")(x)
-    x = layers.Flatten(name="flatten")(x)
-    for number, rate in ((1, dropout), (2, dropout / 2)):
-        x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"norm_{number}")(x)
-        x = layers.Dropout(rate, name=f"dropout_{number}")(x)
-    return x
-
-
-def _build_conv(feature: keras.KerasTensor, dropout: float, units: int, whiten: str) -> keras.KerasTensor:
-    """Build two 3x3 convolutions at the map's resolution, so that the score map keeps the image's layout."""
-    from keras import layers
-
-    if whiten == NONE:
-        x = layers.BatchNormalization(momentum=0.9, name="norm_0")(feature)
-    else:
-        x = _build_input_norm(feature, whiten)
-    for number in (1, 2):
-        x = layers.Conv2D(units, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
-        x = layers.BatchNormalization(momentum=0.9, name=f"norm_{number}")(x)
-    return layers.SpatialDropout2D(dropout, name="dropout")(x)
-
-
 HEADS = {
     head.kind: head
     for head in (
         Head(
             LINEAR,
             "one layer on the pooled feature",
-            _build_linear,
+            build_linear,
             pooling="avg",
             is_affine=True,
             takes_any_size=True,
         ),
-        Head("dense", "the Fisheries head", _build_dense, sees_places=True, has_units=True),
-        Head("conv", "keeps the map", _build_conv, scores_places=True, has_units=True, takes_any_size=True),
-        Head("flat", "one layer on the whole map", _build_flat, sees_places=True, is_affine=True),
+        Head("dense", "the Fisheries head", build_dense, sees_places=True, has_units=True),
+        Head("conv", "keeps the map", build_conv, scores_places=True, has_units=True, takes_any_size=True),
+        Head("flat", "one layer on the whole map", build_flat, sees_places=True, is_affine=True),
+        Head(
+            "fisheries",
+            "the same as dense, but its last layer takes metadata, too",
+            build_dense,
+            sees_places=True,
+            merges_metadata=True,
+            has_units=True,
+        ),
+        Head("vgg", "two dense layers on the whole map, as in VGG", build_vgg, sees_places=True, has_units=True),
         Head(
             DETECTOR,
             "finds objects on maps of several resolutions, for detection",

@@ -176,7 +176,7 @@ def test_a_head_that_does_not_know_places_is_refused(photos: Path, tmp_path: Pat
         run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
     assert str(problem.value) == (
         "settings: the linear head cannot predict boxes: it does not keep positions.\n"
-        "  Expected: a head that keeps positions: dense or flat\n"
+        "  Expected: a head that keeps positions: dense, flat, fisheries or vgg\n"
         "  Fix: use --head dense."
     )
 

@@ -43,7 +43,14 @@ def test_every_head_explains_like_keras(kind: str, make_classifier: Make) -> Non
 
 
 @pytest.mark.parametrize(
-    ("kind", "has_metadata", "whiten"), [("dense", True, "none"), ("flat", False, "none"), ("flat", False, "zca")]
+    ("kind", "has_metadata", "whiten"),
+    [
+        ("dense", True, "none"),
+        ("fisheries", True, "none"),
+        ("vgg", True, "none"),
+        ("flat", False, "none"),
+        ("flat", False, "zca"),
+    ],
 )
 def test_the_box_is_explained_like_keras(kind: str, has_metadata: bool, whiten: str, make_classifier: Make) -> None:
     edge = 80 if whiten == "none" else 32
@@ -71,6 +78,7 @@ def test_the_box_is_explained_like_keras(kind: str, has_metadata: bool, whiten: 
         ("flat", "logits/bias", (3,)),
         ("conv", "norm_2/gamma", (8,)),
         ("dense", "dense_1/kernel", (896, 8)),
+        ("vgg", "dense_1/kernel", (5 * 5 * 224, 8)),
     ],
 )
 def test_weights_of_another_head_are_refused(

@@ -92,7 +92,7 @@ def test_the_sizes_of_maps_survive_json(spec: BundleSpec) -> None:
         (
             {"head": {"kind": "lambda", "dropout": 0.5, "units": 64, "nms": "soft"}},
             "bundle.json: head: kind is 'lambda'.",
-            "one of linear, dense, conv, flat, detector, segmenter",
+            "one of linear, dense, conv, flat, fisheries, vgg, detector, segmenter",
         ),
         (
             {"head": {"kind": "detector", "dropout": 0.5, "units": 64, "nms": "none"}},
@@ -242,7 +242,10 @@ def test_answers_and_metadata_that_do_not_fit_are_refused(
 def test_a_long_value_of_the_head_does_not_fill_the_terminal(refuses: Any, spec: BundleSpec) -> None:
     head = {"kind": "\x1b" * 1000, "dropout": 0.5, "units": 64, "nms": "soft"}
     escaped = "\\x1b" * 15 + "\\x"
-    with refuses(f"bundle.json: head: kind is '{escaped}...", "one of linear, dense, conv, flat, detector, segmenter"):
+    with refuses(
+        f"bundle.json: head: kind is '{escaped}...",
+        "one of linear, dense, conv, flat, fisheries, vgg, detector, segmenter",
+    ):
         parse(spec_document(spec) | {"head": head})
 
 

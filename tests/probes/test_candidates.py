@@ -96,12 +96,12 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
         ),
         (
             {"heads": ["dens"]},
-            "--heads: kind is 'dens'.\n  Expected: one of linear, dense, conv, flat, detector, segmenter\n  Fix: did you mean 'dense'?",
+            "--heads: kind is 'dens'.\n  Expected: one of linear, dense, conv, flat, fisheries, vgg, detector, segmenter\n  Fix: did you mean 'dense'?",
         ),
         (
             {"heads": ["linear:64"]},
             "--heads linear:64: units = 64 has no effect: the linear head has no hidden layer.\n"
-            "  Expected: only settings that this run uses\n  Fix: remove it, or set dense, conv, detector or segmenter.",
+            "  Expected: only settings that this run uses\n  Fix: remove it, or set dense, conv, fisheries, vgg, detector or segmenter.",
         ),
         (
             {"heads": ["dense:wide"]},

@@ -92,7 +92,7 @@ def test_pictures_with_boxes_are_not_mixed(name: str) -> None:
 def test_the_head_of_maps_takes_no_metadata(metadata: str) -> None:
     assert message_of({"metadata": metadata}, head="conv") == (
         "a.toml: the conv head cannot take metadata: no layer of it combines all features.\n"
-        "  Expected: linear, dense or flat\n"
+        "  Expected: linear, dense, flat, fisheries or vgg\n"
         "  Fix: use --head dense."
     )
 
@@ -252,7 +252,7 @@ def test_what_is_whitened_is_one_feature_of_pretrained_weights() -> None:
     objects = DataSettings(task="detection", boxes="boxes.csv")
     assert message(Recipe(data=objects, head=HeadSettings("detector", whiten="pca"))) == (
         "a.toml: whiten = pca with the detector head, which takes several maps at once.\n"
-        "  Expected: whiten only with a head that takes one feature: linear, dense, conv or flat\n"
+        "  Expected: whiten only with a head that takes one feature: linear, dense, conv, flat, fisheries or vgg\n"
         "  Fix: remove whiten."
     )
     scratch = BackboneSettings(weights="random")

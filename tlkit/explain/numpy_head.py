@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.heads import STANDARDISE, WHITEN
+from tlkit.head_bodies import STANDARDISE, WHITEN
 from tlkit.metrics.whitenings import NONE, WITH_MATRIX
 from tlkit.models.spec import BundleSpec
 from tlkit.untrusted import quote, refusal
@@ -20,8 +20,11 @@ from tlkit.untrusted import quote, refusal
 EPSILON = 1e-3
 """Of Keras' batch normalisation."""
 KERNEL = 3
-_FIRST_NORMS = {"linear": STANDARDISE, "dense": "norm_0", "conv": "norm_0"}
+_FIRST_NORMS = {"linear": STANDARDISE, "dense": "norm_0", "fisheries": "norm_0", "conv": "norm_0"}
 """The first batch norm of each head that has one."""
+_WITH_NORMS = ("dense", "fisheries", "conv")
+"""Heads with a batch norm after each of their two layers."""
+_WITH_DENSE_LAYERS = ("dense", "fisheries", "vgg")
 Weights = Mapping[str, NDArray[np.float32]]
 Maps = NDArray[np.float32]
 Targets = NDArray[np.int64]
@@ -42,12 +45,13 @@ class NumpyHead:
         self._num_metadata = spec.metadata.width
         self._has_box = spec.has_box
         self._kind = spec.head.kind
+        self._num_merged = spec.metadata.width if spec.head.record.merges_metadata else 0
         self._whiten = spec.head.whiten
         explain: dict[str, Callable[[Maps, Targets], Maps]] = {
             "linear": self._explain_linear,
             "flat": self._explain_flat,
             "conv": self._explain_conv,
-            "dense": self._explain_dense,
+            **dict.fromkeys(_WITH_DENSE_LAYERS, self._explain_dense),
         }
         self._explain = explain[self._kind]
 
@@ -94,6 +98,7 @@ class NumpyHead:
     def _check(self, feature_shape: tuple[int, ...]) -> None:
         height, width, channels = feature_shape
         units, answers = self._units, self._num_answers
+        num_inputs = height * width * channels if self._kind == "vgg" else height // 2 * (width // 2) * channels
         shapes: dict[str, dict[str, tuple[int, ...]]] = {
             "linear": {"logits/kernel": (channels, answers)},
             "flat": {"logits/kernel": (height * width * channels, answers)},
@@ -103,22 +108,24 @@ class NumpyHead:
                 "score_map/kernel": (KERNEL, KERNEL, units, answers),
                 "score_map/bias": (answers,),
             },
-            "dense": {
-                "dense_1/kernel": (height // 2 * (width // 2) * channels, units),
-                "dense_2/kernel": (units, units),
-                "logits/kernel": (units, answers),
-            },
         }
-        expected = shapes[self._kind] | self._input_shapes(
+        of_dense = {
+            "dense_1/kernel": (num_inputs, units),
+            "dense_2/kernel": (units, units),
+            "logits/kernel": (units + self._num_merged, answers),
+        }
+        expected = shapes.get(self._kind, of_dense) | self._input_shapes(
             height * width * channels if self._kind == "flat" else channels
         )
-        if self._kind in ("conv", "dense"):
+        if self._kind not in ("linear", "flat"):
             for number in (1, 2):
-                expected |= {**_norm_shapes(f"norm_{number}", units)[0], f"{self._kind}_{number}/bias": (units,)}
+                layer = "conv" if self._kind == "conv" else "dense"
+                norm = _norm_shapes(f"norm_{number}", units)[0] if self._kind in _WITH_NORMS else {}
+                expected |= {**norm, f"{layer}_{number}/bias": (units,)}
         if self._kind in ("linear", "flat"):
             expected["logits/bias"] = (answers,)
         if self._has_box:
-            expected["box/kernel"] = (expected.get("logits/kernel", (0,))[0] + self._num_metadata, 4)
+            expected["box/kernel"] = (expected["logits/kernel"][0] - self._num_merged + self._num_metadata, 4)
         for name, shape in expected.items():
             found = self._weights[name].shape if name in self._weights else None
             if found != shape:
@@ -137,8 +144,7 @@ class NumpyHead:
 
     def _prepare(self, rows: Maps) -> Maps:
         """Return the inputs of the first layer that is trained, (..., channels)."""
-        norm = STANDARDISE if self._whiten != NONE else _FIRST_NORMS[self._kind]
-        scale, shift = self._norm(norm)
+        scale, shift = self._norm(self._first_norm)
         rows = rows * scale + shift
         return rows @ self._weights[f"{WHITEN}/kernel"] if self._whiten in WITH_MATRIX else rows
 
@@ -146,12 +152,16 @@ class NumpyHead:
         """Return a gradient by the inputs of `_prepare`, given that by its outputs, (..., channels)."""
         if self._whiten in WITH_MATRIX:
             gradient = gradient @ self._weights[f"{WHITEN}/kernel"].T
-        return gradient * self._norm(STANDARDISE if self._whiten != NONE else _FIRST_NORMS[self._kind])[0]
+        return gradient * self._norm(self._first_norm)[0]
+
+    @property
+    def _first_norm(self) -> str:
+        return STANDARDISE if self._whiten != NONE else _FIRST_NORMS.get(self._kind, "")
 
     def _join_affine(self, width: int) -> tuple[Maps, Maps]:
         """Return an affine head as one layer: kernel, float32 (width, num_answers), and bias, (num_answers,)."""
         kernel, bias = self._weights["logits/kernel"], self._weights["logits/bias"]
-        if self._whiten == NONE and self._kind not in _FIRST_NORMS:
+        if not self._first_norm:
             return kernel, bias
         joined: Maps = self._pull_back_prepared(np.ascontiguousarray(kernel.T)).T
         return joined, bias + self._prepare(np.zeros(width, np.float32)) @ kernel
@@ -181,7 +191,7 @@ class NumpyHead:
         return scores[np.arange(len(scores)), :, :, targets]
 
     def _explain_dense(self, features: Maps, targets: Targets) -> Maps:
-        return self._compute_cam(features, self._weights["logits/kernel"][:, targets].T)
+        return self._compute_cam(features, self._weights["logits/kernel"][: self._units, targets].T)
 
     def _compute_cam(self, features: Maps, gradient: Maps) -> Maps:
         """Return Grad-CAM: the weight of a channel is the sum of its gradient.
@@ -191,7 +201,7 @@ class NumpyHead:
             gradient: Of what is explained, by the inputs of the last layer: float32 (n, inputs).
         """
         channels = features.shape[3]
-        if self._kind == "dense":
+        if self._kind in _WITH_DENSE_LAYERS:
             gradient = self._pull_back(features, gradient)
         elif self._whiten != NONE:
             gradient = self._pull_back_prepared(gradient)
@@ -200,15 +210,19 @@ class NumpyHead:
         return maps
 
     def _pull_back(self, features: Maps, gradient: Maps) -> Maps:
-        """Return the gradient by the largest values of the windows of the pooling, float32 (n, windows * channels)."""
+        """Return the gradient by what is flattened, float32 (n, places * channels): the largest values of the windows of
+        the pooling, or with VGG's layers the map itself.
+        """
         num, height, width, channels = features.shape
-        rows, columns = height // 2, width // 2
-        windows = features[:, : 2 * rows, : 2 * columns].reshape(num, rows, 2, columns, 2, channels)
-        x = self._prepare(windows.max(axis=(2, 4))).reshape(num, -1)
+        if self._kind != "vgg":
+            rows, columns = height // 2, width // 2
+            windows = features[:, : 2 * rows, : 2 * columns].reshape(num, rows, 2, columns, 2, channels)
+            features = windows.max(axis=(2, 4))
+        x = self._prepare(features).reshape(num, -1)
         slopes = []
         for number in (1, 2):
             x = np.maximum(x @ self._weights[f"dense_{number}/kernel"] + self._weights[f"dense_{number}/bias"], 0)
-            scale, shift = self._norm(f"norm_{number}")
+            scale, shift = self._norm(f"norm_{number}" if self._kind in _WITH_NORMS else "")
             slopes.append((x > 0) * scale)
             x = x * scale + shift
         for number in (2, 1):
@@ -216,7 +230,9 @@ class NumpyHead:
         return self._pull_back_prepared(gradient.reshape(num, -1, channels)).reshape(num, -1)
 
     def _norm(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return a batch normalisation in inference mode as factor and summand of each channel."""
+        """Return a batch normalisation in inference mode as factor and summand of each channel; without a name, none."""
+        if not name:
+            return np.ones(1, np.float32), np.zeros(1, np.float32)
         scale = 1 / np.sqrt(self._weights[f"{name}/moving_variance"] + np.float32(EPSILON))
         scale = scale * self._weights.get(f"{name}/gamma", np.float32(1))
         return scale, self._weights.get(f"{name}/beta", np.float32(0)) - self._weights[f"{name}/moving_mean"] * scale

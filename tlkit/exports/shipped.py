@@ -19,7 +19,8 @@ from tlkit.exports.fixed_layers import copy_layers, multiply
 from tlkit.exports.model_json import build_document, describe_ports
 from tlkit.exports.shipped_detector import build_places
 from tlkit.exports.shipped_segmenter import build_cells
-from tlkit.heads import DETECTOR, LINEAR, SEGMENTER, STANDARDISE, WHITEN
+from tlkit.head_bodies import STANDARDISE, WHITEN
+from tlkit.heads import DETECTOR, LINEAR, SEGMENTER
 from tlkit.models.classifier import Classifier
 from tlkit.models.novelty import Novelty
 from tlkit.models.spec import BundleSpec

@@ -26,7 +26,9 @@ class HeadSettings:
         flag="--head",
     )
     dropout: float = setting(0.5, "Dropout rate of the head.", rule=FRACTION_BELOW_ONE)
-    units: int = setting(512, "Units per layer of the dense head, or filters of the conv head.", rule=AT_LEAST_ONE)
+    units: int = setting(
+        512, "Units per layer of a head with dense layers, or filters of the conv head.", rule=AT_LEAST_ONE
+    )
     nms: str = setting(
         SOFT, "Boxes that overlap a better one of their class: soft: lower the score; hard: drop.", choices=SUPPRESSIONS
     )

@@ -160,8 +160,8 @@ def open_stage(classifier: Classifier, model: StageModel, plan: StagePlan, run: 
 
 
 def begin_with_metadata(classifier: Classifier, plan: StagePlan, inputs: StageInputs, run: Run) -> bool:
-    """Train the metadata part of a new head first, if there is one; return whether it was trained."""
-    if plan.keeps_start or not classifier.spec.metadata.columns:
+    """Train the metadata part of a new head first, if there is one of its own; return whether it was trained."""
+    if plan.keeps_start or not classifier.spec.metadata.columns or classifier.spec.head.record.merges_metadata:
         return False
     progress = fit_metadata(classifier.head, inputs.data, run.recipe.training)
     score = classifier.spec.outputs.score_name

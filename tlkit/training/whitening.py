@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tlkit.heads import STANDARDISE, WHITEN
+from tlkit.head_bodies import STANDARDISE, WHITEN
 from tlkit.metrics.whitening import Moments, compute_whitening
 from tlkit.metrics.whitenings import CENTRE, NONE, WITH_MATRIX
 from tlkit.recipes import HeadSettings
