@@ -266,8 +266,9 @@ def explain_images(
 
     Returns:
         The `page`, and for each of the `photos` its `explanations`, each with its `map`, the mean output while the
-        evidence is covered (`deletion`) and while other places are (`deletion_by_guess`), and the `nearest` training
-        photos. With scan, for each of the `pictures` its `overlay`, the `strongest` window, the `shares` of the classes, and
+        evidence is covered (`deletion`) and while other places are (`deletion_by_guess`), and of an object its `score`, the
+        share of the evidence `inside` its box and the `box_area`; the `scenes`, maps of what a model of objects or masks
+        says at every place; and the `nearest` training photos. With scan, for each of the `pictures` its `overlay`, the `strongest` window, the `shares` of the classes, and
         in one pass how its answers compare with those for windows (`compared`).
 
     Raises:

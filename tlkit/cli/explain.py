@@ -83,8 +83,8 @@ def explain(
     """Explain what a run answers for photos.
 
     SOURCES are folders, glob patterns or image files. For each photo the page shows where the evidence for the answer is,
-    how much that map tells beyond a guess, and the training photos that look most alike to the network. --filters and
-    --channels show what the network looks for, and need no photos.
+    or for each object or class that is found, how much that map tells beyond a guess, and the training photos that look most
+    alike to the network. --filters and --channels show what the network looks for, and need no photos.
     """
     from tlkit import api
 
