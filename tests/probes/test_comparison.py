@@ -81,6 +81,6 @@ def test_the_score_of_a_probe_of_places_is_said_to_be_one() -> None:
     candidate = make_candidate("only", 300, seconds=1.5)
     assert rank_candidates("detection", [candidate], PROBED).sentences == [
         "only reaches 0.75 (0.71 to 0.79).",
-        "This is the mAP50 of linear detectors fitted in seconds, to compare candidates by: a trained head finds more.",
+        "This is the mAP50 of linear detectors fitted in seconds, to compare candidates by; a trained head reaches another.",
     ]
     assert rank_candidates("segmentation", [candidate], PROBED).quantity == "mIoU"

@@ -75,10 +75,12 @@ def test_without_any_object_nothing_is_found() -> None:
     assert probe_objects(maps, np.zeros_like(OBJECTS), FOLDS, num_classes=2, seed=0)[..., 4].max() == pytest.approx(0)
 
 
-def test_locations_are_to_answer_as_a_head_learns_it() -> None:
+def test_locations_are_to_answer_as_a_head_learns_it(monkeypatch: pytest.MonkeyPatch) -> None:
     objects = np.array([[[0.4, 0.4, 0.6, 0.6, 2, 0], [0.0, 0.0, 0.3, 0.3, 1, 1]], np.zeros((2, 6))], np.float32)
     wanted = find_wanted(objects, Grid(LAYOUT.sizes))
     assert wanted.labels.shape == (2, 320)
     assert set(wanted.labels[0].tolist()) == {EMPTY, IGNORED, 1}
     np.testing.assert_allclose(wanted.boxes[0][wanted.labels[0] == 1], [[0.4, 0.4, 0.6, 0.6]] * 16)
     assert set(wanted.labels[1].tolist()) == {EMPTY}
+    monkeypatch.setattr("tlkit.probes.object_probe._PAIRS_AT_ONCE", 1)
+    np.testing.assert_array_equal(find_wanted(objects, Grid(LAYOUT.sizes)).labels, wanted.labels)

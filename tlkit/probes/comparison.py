@@ -17,8 +17,8 @@ from tlkit.tasks.report import format_fraction
 from tlkit.tasks.scored_outputs import ScoredOutputs
 
 _OF_A_PROBE = {
-    DETECTION: "This is the mAP50 of linear detectors fitted in seconds, to compare candidates by: a trained head finds more.",
-    SEGMENTATION: "This is the mIoU of linear models fitted in seconds, to compare candidates by: a trained head finds more.",
+    DETECTION: "This is the mAP50 of linear detectors fitted in seconds, to compare candidates by; a trained head reaches another.",
+    SEGMENTATION: "This is the mIoU of linear models fitted in seconds, to compare candidates by; a trained head reaches another.",
 }
 _TWO_DIGITS = "{:z.2f}".format
 

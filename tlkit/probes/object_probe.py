@@ -26,7 +26,8 @@ MAX_EMPTY = 20_000
 """Locations of a map without an object to fit to; each counts for as many as it stands for."""
 EMPTY, IGNORED = -1, -2
 """Labels of locations without an object, and of those within an object to ignore."""
-_IMAGES_AT_ONCE = 64
+_PAIRS_AT_ONCE = 2**22
+"""Of an object and a location, for which memory is taken at a time."""
 _MIN_SIDE = 1e-4
 
 Weights = tuple[NDArray[np.float32], NDArray[np.float32]]
@@ -84,8 +85,9 @@ def find_wanted(objects: NDArray[np.float32], grid: Grid) -> Wanted:
     boxes = np.clip(objects[..., :4], 0.0, 1.0)
     clipped = np.concatenate([boxes, objects[..., 4:]], axis=-1)
     own, labels = (np.zeros((len(objects), grid.num_locations), np.int64) for _ in range(2))
-    for start in range(0, len(objects), _IMAGES_AT_ONCE):
-        some = slice(start, start + _IMAGES_AT_ONCE)
+    at_once = max(1, _PAIRS_AT_ONCE // (objects.shape[1] * grid.num_locations))
+    for start in range(0, len(objects), at_once):
+        some = slice(start, start + at_once)
         found, is_assigned, is_ignored = map(ops.convert_to_numpy, assign_locations(clipped[some], grid))
         own[some] = found
         classes = np.take_along_axis(clipped[some, :, 4], own[some], axis=1).astype(np.int64) - 1

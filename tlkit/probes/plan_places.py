@@ -74,8 +74,8 @@ class PlaceEvidence:
         gain = self.gain.in_words("{:+z.3f}".format)
         begin = f"From {few:,} to {many:,} images these models gain {gain} of {self.quantity}"
         return [
-            "These are linear models of every place of the frozen maps, fitted in seconds. A trained head finds more; how much "
-            "more was not tried.",
+            "These are linear models of every place of the frozen maps, fitted in seconds. What a trained head reaches was not "
+            "tried.",
             f"{begin}: more images of the same kind help." if self.gain.low > 0 else f"{begin}, which may be chance.",
         ]
 
