@@ -16,7 +16,7 @@ from tlkit.recipes import HeadSettings
 pytestmark = pytest.mark.usefixtures("untraced_module")
 
 
-def make_classifier(kind: str, edge_px: int) -> Classifier:
+def make_classifier(kind: str, edge_px: int, whiten: str = "none") -> Classifier:
     """Return a model with random weights everywhere, moving statistics included."""
     spec = BundleSpec(
         "mnist_cnn",
@@ -24,7 +24,7 @@ def make_classifier(kind: str, edge_px: int) -> Classifier:
         "squash",
         LOADER_VERSION,
         "avg" if kind == "linear" else "none",
-        HeadSettings(kind=kind, units=6),
+        HeadSettings(kind=kind, units=6, whiten=whiten),
         ("carp", "eel", "pike"),
     )
     classifier = assemble_classifier(spec, weights="random", seed=1)
@@ -47,10 +47,17 @@ def answer_windows(
     return logits.reshape(*views.shape[:2], -1)
 
 
-@pytest.mark.parametrize("edge_px", [28, 32])
-@pytest.mark.parametrize("kind", ["linear", "dense", "flat"])
-def test_a_window_gets_the_logits_of_its_own_map(kind: str, edge_px: int) -> None:
-    classifier = make_classifier(kind, edge_px)
+@pytest.mark.parametrize(
+    ("kind", "edge_px", "whiten"),
+    [
+        *((kind, edge_px, "none") for kind in ("linear", "dense", "flat") for edge_px in (28, 32)),
+        ("dense", 28, "zca"),
+        ("flat", 28, "pca"),
+        ("flat", 28, "standard"),
+    ],
+)
+def test_a_window_gets_the_logits_of_its_own_map(kind: str, edge_px: int, whiten: str) -> None:
+    classifier = make_classifier(kind, edge_px, whiten)
     head = SlidingHead(classifier)
     assert head.window == ((edge_px - 8) // 4,) * 2
     features = np.random.default_rng(2).normal(size=(9, 11, 64)).astype(np.float32)
@@ -61,8 +68,9 @@ def test_a_window_gets_the_logits_of_its_own_map(kind: str, edge_px: int) -> Non
     assert np.ptp(expected, axis=(0, 1)).min() > 0.01 * np.abs(expected).max()
 
 
-def test_a_conv_head_gives_the_mean_of_the_scores_of_the_places() -> None:
-    classifier = make_classifier("conv", 28)
+@pytest.mark.parametrize("whiten", ["none", "pca"])
+def test_a_conv_head_gives_the_mean_of_the_scores_of_the_places(whiten: str) -> None:
+    classifier = make_classifier("conv", 28, whiten)
     head = SlidingHead(classifier)
     pictures = np.random.default_rng(2).integers(0, 256, (2, 28, 28, 3), np.uint8)
     maps = np.asarray(head.trunk(pictures.astype(np.float32), training=False))

@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.reach import free_size
+from tlkit.head_bodies import STANDARDISE, WHITEN
 from tlkit.models.classifier import Classifier
 
-_CONV_LAYERS = ("norm_0", "conv_1", "norm_1", "conv_2", "norm_2", "score_map")
+_INPUT_LAYERS = ("norm_0", STANDARDISE, WHITEN)
+_CONV_LAYERS = ("conv_1", "norm_1", "conv_2", "norm_2", "score_map")
 
 
 class SlidingHead:
@@ -39,6 +41,7 @@ class SlidingHead:
         self.window: tuple[int, int] = self.trunk.output.shape[1:3]
         self._head = classifier.head
         self._pooling = None if pooling is None else free_size(pooling)
+        self._names = {layer.name for layer in self._head.layers}
         self._num_answers = classifier.spec.outputs.num_answers
         slide: dict[str, Callable[[Any], Any]] = {
             "linear": self._slide_linear,
@@ -48,7 +51,7 @@ class SlidingHead:
         }
         self._slide = slide[classifier.spec.head.kind]
         if classifier.spec.head.record.scores_places:
-            scores = self.trunk.output
+            scores = self._norm_inputs(self.trunk.output)
             for name in _CONV_LAYERS:
                 scores = self._head.get_layer(name)(scores)
             self.trunk = keras.Model(self.trunk.input, scores)
@@ -76,15 +79,24 @@ class SlidingHead:
         return self._head({"feature": rows}, training=False)["answer"]
 
     def _slide_flat(self, features: Any) -> Any:
-        return self._convolve("logits", features, self.window)
+        kernel, bias = (np.asarray(weight, np.float64) for weight in self._head.get_layer("logits").weights)
+        if WHITEN in self._names:
+            kernel = np.asarray(self._head.get_layer(WHITEN).kernel, np.float64) @ kernel
+        if STANDARDISE in self._names:  # each place has a mean of its own, so they are joined to the kernel
+            norm = self._head.get_layer(STANDARDISE)
+            mean, variance = (np.asarray(weight, np.float64) for weight in (norm.moving_mean, norm.moving_variance))
+            kernel = kernel / np.sqrt(variance + norm.epsilon)[:, np.newaxis]
+            bias = bias - mean @ kernel
+        return _convolve(features, kernel.astype(np.float32), bias.astype(np.float32), self.window)
 
     def _slide_dense(self, features: Any) -> Any:
         # The head takes the largest of each second 2 x 2 places. Here it is taken of all of them, and the convolution
         # above takes each second one.
         pooled = keras.ops.max_pool(features, 2, strides=1, padding="valid")
-        normed = self._head.get_layer("norm_0")(pooled, training=False)
+        normed = self._norm_inputs(pooled)
         halved = (self.window[0] // 2, self.window[1] // 2)
-        values = keras.ops.relu(self._convolve("dense_1", normed, halved, gap=2))
+        layer = self._head.get_layer("dense_1")
+        values = keras.ops.relu(_convolve(normed, layer.kernel, layer.bias, halved, gap=2))
         # With an odd number of places the head leaves out the last ones, and there seems to be room for one window more.
         num_rows, num_columns = (edge - size + 1 for edge, size in zip(features.shape[1:3], self.window, strict=True))
         rows = keras.ops.reshape(values[:, :num_rows, :num_columns], (-1, values.shape[-1]))
@@ -92,8 +104,15 @@ class SlidingHead:
             rows = self._head.get_layer(name)(rows)
         return rows
 
-    def _convolve(self, name: str, features: Any, size: tuple[int, int], *, gap: int = 1) -> Any:
-        """Return what a dense layer on flattened maps of a size gives for every window of a larger map."""
-        layer = self._head.get_layer(name)
-        kernel = keras.ops.reshape(layer.kernel, (*size, features.shape[-1], -1))
-        return keras.ops.conv(features, kernel, strides=1, padding="valid", dilation_rate=gap) + layer.bias
+    def _norm_inputs(self, maps: Any) -> Any:
+        """Return maps as the first layer that multiplies by a kernel takes them; of one place as of another."""
+        for name in _INPUT_LAYERS:
+            if name in self._names:
+                maps = self._head.get_layer(name)(maps, training=False)
+        return maps
+
+
+def _convolve(features: Any, kernel: Any, bias: Any, size: tuple[int, int], *, gap: int = 1) -> Any:
+    """Return what a dense layer on flattened maps of a size gives for every window of a larger map."""
+    kernel = keras.ops.reshape(kernel, (*size, features.shape[-1], -1))
+    return keras.ops.conv(features, kernel, strides=1, padding="valid", dilation_rate=gap) + bias

@@ -30,7 +30,7 @@ def make_stratified_folds(
     *,
     duplicates: Sequence[Hashable] | None = None,
     seed: int = 0,
-    most: int = MAX_FOLDS,
+    most: int | None = None,
 ) -> tuple[Fold, ...]:
     """Make folds with an even share of each stratum.
 
@@ -41,7 +41,7 @@ def make_stratified_folds(
         strata: Stratum of each image, such as its class; at least two distinct images.
         duplicates: Key of each image, such as its hash; equal keys stay together, with the first one's stratum.
         seed: Seed of the folds.
-        most: Number of folds instead of 5, at least 3.
+        most: Number of folds, at least 3; None for 5.
 
     Raises:
         ValueError: There are fewer than two distinct images.
@@ -51,7 +51,7 @@ def make_stratified_folds(
     if len(firsts) < 2:
         raise ValueError(f"expected at least two distinct images. Received: {len(firsts)}")
     counts = Counter(strata[first] for first in firsts)
-    num_folds = min(most, len(firsts), max(MIN_FOLDS, min(counts.values())))
+    num_folds = min(most or MAX_FOLDS, len(firsts), max(MIN_FOLDS, min(counts.values())))
     num_twins = np.bincount(keys)
 
     sizes = [0] * num_folds
