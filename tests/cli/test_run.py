@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.errors import SettingError
-from tlkit.outputs import DETECTION
+from tlkit.outputs import DETECTION, SEGMENTATION
 from tlkit.recipes import (
     HeadSettings,
     Recipe,
@@ -30,9 +31,16 @@ SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "3
 
 @pytest.fixture
 def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
-    """Two classes, not split yet, and a table of boxes beside them."""
+    """Two classes, not split yet, and a table of boxes and a folder of masks beside them."""
     folder = make_image_folder(tmp_path / "photos", {"red": 8, "striped": 8})
     rows = [f"{path.relative_to(folder)},4,4,30,20" for path in sorted(folder.rglob("*.png"))]
+    for path in sorted(folder.rglob("*.png")):
+        with Image.open(path) as picture:
+            mask = Image.new("L", picture.size)
+        mask.paste(1 + (path.parent.name == "red"), (4, 4, 30, 20))
+        target = tmp_path / "masks" / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mask.save(target)
     (folder / "photos.csv").write_text("\n".join(["path,xmin,ymin,xmax,ymax", *rows]) + "\n", encoding="utf-8")
     return folder
 
@@ -53,8 +61,9 @@ def test_every_recipe_that_ships_runs_whole(
     recipe = dataclasses.replace(recipe, stages=tuple(stages), head=head)
     short = tmp_path / path.name
     write_recipe(recipe, short)
-    boxes = ("--boxes", photos / "photos.csv") if recipe.data.task == DETECTION else ()
-    result = run_cli("run", short, photos, *SMALLEST, *boxes, "--out", tmp_path / "run", "--json")
+    places = {DETECTION: ("--boxes", photos / "photos.csv"), SEGMENTATION: ("--masks", tmp_path / "masks")}
+    annotations = places.get(recipe.data.task, ())
+    result = run_cli("run", short, photos, *SMALLEST, *annotations, "--out", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.stderr
     expected = expand_gradual(recipe, find_backbone(SMALLEST[1]).groups).stages
     assert [stage["stage"] for stage in result.json()["validation"]] == [stage.name for stage in expected]
