@@ -47,7 +47,6 @@ def test_every_head_explains_like_keras(kind: str, make_classifier: Make) -> Non
     [
         ("dense", True, "none"),
         ("fisheries", True, "none"),
-        ("vgg", True, "none"),
         ("flat", False, "none"),
         ("flat", False, "zca"),
     ],

@@ -40,7 +40,7 @@ SPECS = {
     **{
         kind: dataclasses.replace(SPEC, pooling=head.pooling, head=HeadSettings(kind, units=8))
         for kind, head in HEADS.items()
-        if not head.finds_objects
+        if not head.finds_objects and kind not in ("fisheries", "vgg")  # of the same layers as dense
     },
     "detector": dataclasses.replace(
         SPEC,
