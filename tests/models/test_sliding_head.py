@@ -52,6 +52,9 @@ def answer_windows(
     [
         *((kind, edge_px, "none") for kind in ("linear", "dense", "flat") for edge_px in (28, 32)),
         ("dense", 28, "zca"),
+        ("fisheries", 28, "none"),
+        ("vgg", 28, "none"),
+        ("vgg", 28, "pca"),
         ("flat", 28, "pca"),
         ("flat", 28, "standard"),
     ],

@@ -46,6 +46,8 @@ class SlidingHead:
         slide: dict[str, Callable[[Any], Any]] = {
             "linear": self._slide_linear,
             "dense": self._slide_dense,
+            "fisheries": self._slide_dense,
+            "vgg": self._slide_vgg,
             "flat": self._slide_flat,
             "conv": self._average,
         }
@@ -99,9 +101,20 @@ class SlidingHead:
         values = keras.ops.relu(_convolve(normed, layer.kernel, layer.bias, halved, gap=2))
         # With an odd number of places the head leaves out the last ones, and there seems to be room for one window more.
         num_rows, num_columns = (edge - size + 1 for edge, size in zip(features.shape[1:3], self.window, strict=True))
-        rows = keras.ops.reshape(values[:, :num_rows, :num_columns], (-1, values.shape[-1]))
+        return self._finish_dense(values[:, :num_rows, :num_columns])
+
+    def _slide_vgg(self, features: Any) -> Any:
+        layer = self._head.get_layer("dense_1")
+        return self._finish_dense(
+            keras.ops.relu(_convolve(self._norm_inputs(features), layer.kernel, layer.bias, self.window))
+        )
+
+    def _finish_dense(self, values: Any) -> Any:
+        """Return the logits, given what the first dense layer makes of every window."""
+        rows = keras.ops.reshape(values, (-1, values.shape[-1]))
         for name in ("norm_1", "dense_2", "norm_2", "logits"):
-            rows = self._head.get_layer(name)(rows)
+            if name in self._names:
+                rows = self._head.get_layer(name)(rows)
         return rows
 
     def _norm_inputs(self, maps: Any) -> Any:
