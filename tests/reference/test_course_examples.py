@@ -153,6 +153,31 @@ def test_the_graph_of_a_product_and_a_sum_has_the_gradients_of_the_notes() -> No
         np.testing.assert_array_equal(found, expected)
 
 
+def test_two_dense_layers_learn_by_the_gradients_of_the_notes() -> None:
+    rng = np.random.default_rng(0)
+    number, inputs, hidden, outputs = 64, 1000, 100, 10
+    x, y = rng.normal(size=(number, inputs)), rng.normal(size=(number, outputs))
+    first, second = (
+        Dense({"kernel": rng.normal(size=(inputs, hidden))}),
+        Dense({"kernel": rng.normal(size=(hidden, outputs))}),
+    )
+    network = Network([
+        Node("first", first, (INPUT,)), Node("relu", Elementwise("relu"), ("first",)), Node("second", second, ("relu",)),
+    ])  # fmt: skip
+    losses = []
+    for _ in range(50):
+        predicted = network.forward(x)
+        losses.append(np.square(predicted - y).sum())
+        of_predicted = 2 * (predicted - y)
+        of_hidden = (of_predicted @ second.weights["kernel"].T) * (network.outputs["first"] > 0)
+        gradients = network.backward(of_predicted)[1]
+        np.testing.assert_allclose(gradients["second", "kernel"], network.outputs["relu"].T @ of_predicted)
+        np.testing.assert_allclose(gradients["first", "kernel"], x.T @ of_hidden)
+        for name, layer in (("first", first), ("second", second)):
+            layer.weights = {"kernel": layer.weights["kernel"] - 1e-6 * gradients[name, "kernel"]}
+    assert losses[-1] < 0.1 * losses[0]
+
+
 def test_a_residual_block_adds_its_input_and_so_hands_its_gradient_down_unchanged() -> None:
     kernel = RNG.normal(size=(3, 3, 2, 2)) * 1e-9
     block = Network([
