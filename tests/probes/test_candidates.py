@@ -36,8 +36,8 @@ def test_heads_multiply_with_backbones_and_are_named_by_what_differs() -> None:
 
 
 def test_whitenings_multiply_with_probes_and_heads() -> None:
-    assert names(whiten=["none", "pca:0.3"], boundaries=["top"]) == ["tiny at top, none", "tiny at top, pca:0.3"]
-    assert names(whiten=["none", "zca"], heads=["linear"]) == ["linear, none", "linear, zca"]
+    assert names(whiten=["none", "pca:0.3"], boundaries=["top"]) == ["tiny at top (none)", "tiny at top (pca:0.3)"]
+    assert names(whiten=["none", "zca"], heads=["linear"]) == ["linear (none)", "linear (zca)"]
     requested = ComparisonRequest(whiten=["pca:0.3"])
     (probe,) = list_candidates(requested, BackboneSettings(name="tiny"), seed=0)
     assert probe.whitening == Whitening("pca", 0.3)

@@ -192,11 +192,11 @@ def _read_whitening(text: str, head: HeadSettings) -> HeadSettings:
 
 
 def _describe_whitening(head: HeadSettings, requested: ComparisonRequest) -> str:
-    """Return the end of a candidate's name: ", pca", ", pca:0.3"; empty without --whiten."""
+    """Return the end of a candidate's name: " (pca)", " (pca:0.3)"; empty without --whiten."""
     if not requested.whiten:
         return ""
     usual = head.whiten_floor == HeadSettings().whiten_floor
-    return f", {head.whiten}" if usual else f", {head.whiten}:{head.whiten_floor:g}"
+    return f" ({head.whiten})" if usual else f" ({head.whiten}:{head.whiten_floor:g})"
 
 
 def _list_views(requested: ComparisonRequest, seed: int) -> list[ViewPlan]:
