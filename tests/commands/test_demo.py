@@ -24,6 +24,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlkit.pond.picture.SUPERSAMPLING", 1)
     monkeypatch.setattr(demo, "NUM_VIEWS", 2)
     monkeypatch.setattr(demo, "NUM_SHOALS", 12)
+    monkeypatch.setattr(demo, "DETECTOR_BACKBONE", dataclasses.replace(demo.DETECTOR_BACKBONE, image_size=96))
     monkeypatch.setattr(demo, "DETECTOR_STAGE", dataclasses.replace(demo.DETECTOR_STAGE, epochs=1, views=2))
     head, unfrozen = (dataclasses.replace(stage, epochs=1, views=2) for stage in (demo.HEAD_STAGE, demo.UNFROZEN_STAGE))
     monkeypatch.setattr(demo, "HEAD_STAGE", head)
@@ -31,7 +32,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "FISHERIES", dataclasses.replace(demo.FISHERIES, stages=(head, unfrozen)))
 
 
-@pytest.mark.usefixtures("short_training", "drawn_figures", "untraced", "bundles_are_read_once")
+@pytest.mark.usefixtures("short_training", "untraced", "bundles_are_read_once")
 def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "the demo"
     payload = run_demo(folder, console=Console())

@@ -60,6 +60,7 @@ HEAD_STAGE = Stage(name="head", epochs=20, views=NUM_VIEWS, policy=POLICY)
 UNFROZEN_STAGE = Stage(
     name=f"unfreeze-{UNFREEZE}", unfreeze=UNFREEZE, epochs=8, views=NUM_VIEWS, policy=POLICY, lr=1e-3, lr_ratio=3
 )
+DETECTOR_BACKBONE = dataclasses.replace(TINY, image_size=224, fit="pad")
 DETECTOR_STAGE = Stage(name="detector", epochs=16, views=NUM_VIEWS, policy=POLICY)
 FISHERIES = Recipe(
     data=DataSettings(metadata=ALL_IMAGE_FACTS, boxes="photos.csv"),
@@ -250,7 +251,7 @@ def _train_detector(pond: Pond, results: Path, console: Console) -> dict[str, An
     )
     sections = make_sections(DETECTION) | {
         "data": data,
-        "backbone": dataclasses.replace(TINY, image_size=224, fit="pad"),
+        "backbone": DETECTOR_BACKBONE,
     }
     run_finetune(Recipe(**sections, stages=(DETECTOR_STAGE,)), pond.shoals, results / SHOALS_RUN, console=console)
     options = EvaluateOptions(out=results / SHOALS_EVALUATION)
