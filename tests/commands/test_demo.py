@@ -32,7 +32,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "FISHERIES", dataclasses.replace(demo.FISHERIES, stages=(head, unfrozen)))
 
 
-@pytest.mark.usefixtures("short_training", "untraced", "bundles_are_read_once")
+@pytest.mark.usefixtures("short_training", "drawn_figures", "untraced", "bundles_are_read_once")
 def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "the demo"
     payload = run_demo(folder, console=Console())

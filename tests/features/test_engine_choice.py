@@ -5,14 +5,15 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from tlkit import devices, runtime
 from tlkit.backbones.build import Backbone, build_backbone
-from tlkit.backbones.engines.base import Engine, make_keras_engine
+from tlkit.backbones.engines.base import Engine, compute_agreement, make_keras_engine
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
@@ -23,7 +24,7 @@ from tlkit.features.allowed_engines import Choice, iterate_choices
 from tlkit.features.engine_choice import Work
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.request import FeatureRequest
-from tlkit.features.trunks import take_trunk
+from tlkit.features.trunks import Trunk, take_trunk
 from tlkit.recipes import BackboneSettings, DataSettings, resolve_backbone
 from tlkit.reports.console import Console
 
@@ -124,6 +125,22 @@ def test_what_is_fastest_as_a_rule_comes_first_and_what_is_sure_to_be_right_last
 ) -> None:
     monkeypatch.setattr(devices, "has_bfloat16", lambda: has_bfloat16)
     assert list(iterate_choices(resolve_backbone(dataclasses.replace(AUTO, **given)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("edge_px", "keras", "openvino"), [(32, 32, 8), (320, 32, 8), (321, 31, 7), (640, 8, 2), (2000, 1, 1)]
+)
+def test_larger_images_come_in_smaller_batches(edge_px: int, keras: int, openvino: int) -> None:
+    spec: Any = SimpleNamespace(image_size=(edge_px, edge_px))
+    work = Work(spec, cast("Trunk", None), Path(), 0)
+    assert [work.choose_batch_size(name) for name in ("keras", "openvino")] == [keras, openvino]
+
+
+def test_an_engine_with_a_small_batch_is_compared_on_all_images(backbone: Backbone) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, *backbone.image_size, 3)).astype(np.uint8)
+    engine = make_keras_engine(backbone.model, precision="float32", batch_size=2)
+    agreement = compute_agreement(engine, backbone.model, images)
+    assert agreement.lowest > 0.9999
 
 
 def test_only_keras_computes_on_several_devices(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

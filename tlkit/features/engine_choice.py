@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import INT8
+from tlkit.backbones.engines.base import limit_batch
 from tlkit.devices import AllDevices, choose_devices, describe_devices
 from tlkit.errors import NumericsError, SettingError
 from tlkit.features.allowed_engines import Choice, can_run, iterate_choices, list_engines
@@ -88,6 +89,10 @@ class Work:
         """Images to compare and time engines on, read once."""
         return self.load_sample()
 
+    def choose_batch_size(self, engine: str) -> int:
+        """Return the batch size of an engine, which depends on nothing but the size of the images."""
+        return limit_batch(BATCH_SIZES[engine], self.spec.image_size)
+
     def calibrate(self, console: Console) -> Choice:
         """Quantize the trunk, and return it as a choice.
 
@@ -98,7 +103,7 @@ class Work:
         calibration = calibrate(
             lambda: self._convert(console.warn),
             self.load_calibration_sample,
-            batch_size=BATCH_SIZES["openvino"],
+            batch_size=self.choose_batch_size("openvino"),
             description=identify_trunk(self.spec),
             root=self.cache_root / ENGINES,
             console=console,
@@ -112,21 +117,26 @@ class Work:
 
             devices = choose_devices(self.devices)
             return make_keras_engine(
-                self.trunk.model, precision=choice.precision, batch_size=BATCH_SIZES["keras"], devices=devices
+                self.trunk.model,
+                precision=choice.precision,
+                batch_size=self.choose_batch_size("keras"),
+                devices=devices,
             )
         from tlkit.backbones.engines.openvino import make_openvino_engine, make_quantized_engine
 
         if choice.precision == INT8:
             root = self.cache_root / ENGINES
-            return make_quantized_engine(root, choice.calibration, batch_size=BATCH_SIZES["openvino"])
-        return make_openvino_engine(self._convert(warn), precision=choice.precision, batch_size=BATCH_SIZES["openvino"])
+            return make_quantized_engine(root, choice.calibration, batch_size=self.choose_batch_size("openvino"))
+        return make_openvino_engine(
+            self._convert(warn), precision=choice.precision, batch_size=self.choose_batch_size("openvino")
+        )
 
     def _convert(self, warn: Callable[[str], None]) -> openvino.Model:
         from tlkit.backbones.engines.openvino import load_trunk
 
         return load_trunk(
             lambda: self.trunk.model,
-            batch_size=BATCH_SIZES["openvino"],
+            batch_size=self.choose_batch_size("openvino"),
             description=identify_trunk(self.spec),
             root=self.cache_root / ENGINES,
             warn=warn,

@@ -6,6 +6,7 @@ its image. TensorFlow is only imported to run Keras.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 LARGEST_RELATIVE_DIFFERENCE = 1e-4
 LOWEST_MEDIAN_SIMILARITY = 0.998
 LOWEST_SIMILARITY = 0.99
+LARGEST_FULL_EDGE_PX = 320
+"""Images with more pixels than a square of this edge come in smaller batches."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,16 @@ def _compile_trunk(trunk: keras.Model, precision: str, batch_size: int, device: 
     return _CompiledTrunk(compute, save)
 
 
+def limit_batch(size: int, image_size: tuple[int, ...]) -> int:
+    """Return the size of a batch, at least 1, reduced where images are large, so that memory does not grow with them.
+
+    Args:
+        size: For images of at most 320 x 320 pixels.
+        image_size: (height, width) in pixels.
+    """
+    return max(1, min(size, size * LARGEST_FULL_EDGE_PX**2 // math.prod(image_size)))
+
+
 def compute_agreement(
     engine: Engine, trunk: keras.Model, images: NDArray[np.uint8], layout: MapLayout | None = None
 ) -> Agreement:
@@ -146,12 +159,15 @@ def compute_agreement(
     Args:
         engine: The engine.
         trunk: The model that it runs.
-        images: Real images, at least one and at most a batch of them: uint8 (n, height, width, 3), 0..255.
+        images: Real images, at least one: uint8 (n, height, width, 3), 0..255.
         layout: How several maps lie in a feature; None for a single one.
     """
-    padding = [(0, engine.batch_size - len(images)), (0, 0), (0, 0), (0, 0)]
-    found = engine.compute(np.pad(images, padding, mode="edge"))[: len(images)]
-    expected = np.asarray(trunk(images.astype(np.float32), training=False))
+    padding = [(0, -len(images) % engine.batch_size), (0, 0), (0, 0), (0, 0)]
+    batches = np.pad(images, padding, mode="edge").reshape(-1, engine.batch_size, *images.shape[1:])
+    found = np.concatenate([engine.compute(batch) for batch in batches])[: len(images)]
+    at_once = limit_batch(len(images), images.shape[1:3])  # step by step, Keras keeps the outputs of all layers
+    parts = [images[start : start + at_once].astype(np.float32) for start in range(0, len(images), at_once)]
+    expected = np.concatenate([np.asarray(trunk(part, training=False)) for part in parts])
     pairs = list(zip(_split(found, layout), _split(expected, layout), strict=True))
     pooled = np.min([_similarities(_pool(one), _pool(other)) for one, other in pairs], axis=0)
     return Agreement(float(np.median(pooled)), min(min(_similarities(*pair)) for pair in pairs))
