@@ -33,6 +33,7 @@ from PIL import Image, ImageFile
 from tests.browser import chromium, open_page, open_served  # noqa: F401 - fixtures for pages
 from tlkit import interruption
 from tlkit.errors import BundleError
+from tlkit.files import held_lock
 from tlkit.tasks import find_task
 from tlkit.tasks.objects_task import ObjectsTask
 
@@ -300,6 +301,18 @@ def cache_root(
 def make_image() -> Callable[..., Image.Image]:
     """`make_image(class_name, index, size=(40, 32))`: see `draw_image`."""
     return draw_image
+
+
+def make_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder with what takes long to make; all workers of a test run share it, and the first one makes it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    folder.mkdir(exist_ok=True)
+    with held_lock(folder / "lock"):
+        if not (folder / "made").exists():
+            make(folder)
+            (folder / "made").touch()
+    return folder
 
 
 @pytest.fixture(scope="session")

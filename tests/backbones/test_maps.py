@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tests.backbones.test_families import skip_slow
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.catalogue import MAPS, PIXELS, TOP
 from tlkit.backbones.maps import MapLayout, choose_levels
@@ -44,8 +45,8 @@ def test_the_highest_layer_group_of_each_coarse_resolution_gives_a_map(
     [
         ("tiny", 64, ((8, 8, 128), (4, 4, 224))),
         ("mobilenet_v2", 64, ((8, 8, 32), (4, 4, 96), (2, 2, 1280))),
-        ("densenet121", 64, ((8, 8, 128), (4, 4, 256), (2, 2, 1024))),
-        ("inception_v3", 96, ((9, 9, 288), (4, 4, 768), (1, 1, 2048))),
+        pytest.param("densenet121", 64, ((8, 8, 128), (4, 4, 256), (2, 2, 1024)), marks=skip_slow),
+        pytest.param("inception_v3", 96, ((9, 9, 288), (4, 4, 768), (1, 1, 2048)), marks=skip_slow),
     ],
 )
 def test_every_cut_keeps_the_maps_below_it_and_its_tail_gives_all_maps(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,7 +47,6 @@ def test_the_list_tells_what_each_format_is_for(run_cli: RunCli) -> None:
 def test_what_cannot_be_done_is_refused_before_anything_is_opened(
     run_cli: RunCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
 ) -> None:
-    monkeypatch.setattr("tlkit.commands.export.read_spec", lambda *_, **__: SimpleNamespace(task="classification"))
     monkeypatch.setattr("tlkit.commands.export.open_classifier", lambda *_, **__: pytest.fail("it was opened"))
     monkeypatch.chdir(tmp_path)
     photos = tmp_path / "photos"

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from tests.serving.conftest import SPEC, ColourModel, encode_image, wait_until
+from tests.serving.conftest import ColourModel, encode_image, wait_until
 from tlkit.commands import serve as command
 from tlkit.commands.serve import ServeOptions, run_serve
 from tlkit.errors import SettingError
@@ -34,7 +34,6 @@ TOKEN = "s3cret-s3cret-s3cret"
 @pytest.fixture(autouse=True)
 def colour_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Let any run be the model of `tests/serving/conftest.py`."""
-    monkeypatch.setattr(command, "read_spec", lambda *_, **__: SPEC)
     monkeypatch.setattr(command, "open_classifier", lambda *_, **__: ColourModel())
     monkeypatch.setattr(training_photos, "find_run_folder", lambda _: None)
     monkeypatch.delenv("TLKIT_TOKEN", raising=False)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import tlkit
+from tests.conftest import make_once
 from tlkit.commands.card import run_card
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
@@ -36,7 +37,10 @@ NUM_SCENES = 90
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures with up to three rectangles, and their boxes as COCO beside them."""
-    root = tmp_path_factory.mktemp("scenes")
+    return make_once(tmp_path_factory, "scenes-of-rectangles", draw_scenes) / "scenes"
+
+
+def draw_scenes(root: Path) -> None:
     (root / "scenes").mkdir()
     rng = np.random.default_rng(0)
     images: list[dict[str, Any]] = []
@@ -57,14 +61,13 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     categories = [{"id": label, "name": name} for label, name in enumerate(COLOURS)]
     document = {"images": images, "annotations": boxes, "categories": categories}
     (root / "boxes.json").write_text(json.dumps(document))
-    return root / "scenes"
 
 
 def make_recipe(scenes: Path, *stages: dict[str, Any], **backbone: Any) -> Recipe:
     """Return a recipe of a small detector; its sections have the defaults of the task."""
     content = {
         "data": {"task": "detection", "boxes": str(scenes.parent / "boxes.json")},
-        "backbone": {"name": "tiny", "image_size": 96, **backbone},
+        "backbone": {"name": "tiny", "image_size": 96, "engine": "keras", **backbone},
         "head": {"units": 24},
         "stage": [*stages],
     }
@@ -77,9 +80,11 @@ HEAD = {"epochs": 24, "views": 2, "patience": 0, "batch_size": 8}
 @pytest.fixture(scope="module")
 def run(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run: a head on cached maps."""
-    out = tmp_path_factory.mktemp("detection") / "run"
-    run_finetune(make_recipe(scenes, HEAD), scenes, out, console=QUIET)
-    return out
+
+    def train(folder: Path) -> None:
+        run_finetune(make_recipe(scenes, HEAD), scenes, folder / "run", console=QUIET)
+
+    return make_once(tmp_path_factory, "detector", train) / "run"
 
 
 def read_history(run: Path) -> list[dict[str, str]]:
@@ -207,7 +212,9 @@ def test_an_interrupted_detector_resumes_to_the_bit_and_unfreezing_trains(
 
 def test_keras_and_openvino_find_the_same(run: Path, scenes: Path, openvino: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    recipe = dataclasses.replace(make_recipe(scenes, {**HEAD, "epochs": 3}), stages=(Stage(epochs=3, batch_size=8),))
+    recipe = dataclasses.replace(
+        make_recipe(scenes, {**HEAD, "epochs": 3}, engine="auto"), stages=(Stage(epochs=3, batch_size=8),)
+    )
     summary = run_finetune(recipe, scenes, out, console=QUIET)
     assert summary["not_made"] == []
     keras, other = score(out, "keras"), score(out, "openvino")

@@ -203,4 +203,4 @@ def test_a_training_opens_a_file_to_check_it_to_compute_its_features_and_to_vali
     few = 50  # for the engine's check, the picture of the views, the check of the cut, and the golden samples
     num_shown = 2 * 16  # on the map, and as mistakes
     assert 2 * 80 + 16 <= num_opened <= 2 * 80 + 16 + num_shown + few
-    assert reads.num_decoded == num_opened
+    assert 2 * 80 + 16 <= reads.num_decoded <= num_opened  # views of the picture are decoded once, and read one by one

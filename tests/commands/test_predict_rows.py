@@ -205,7 +205,7 @@ def test_a_copy_that_fails_costs_no_row(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "x")
 
     monkeypatch.setattr("tlkit.reports.overlays.draw_overlay", fail)

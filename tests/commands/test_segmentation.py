@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tests.conftest import make_once
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.explain import ExplainOptions, run_explain
 from tlkit.commands.export import ExportRequest, run_export
@@ -36,7 +38,10 @@ NUM_SCENES = 48
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures with up to two shapes, and masks with the numbers of their classes beside them."""
-    root = tmp_path_factory.mktemp("scenes")
+    return make_once(tmp_path_factory, "scenes-of-shapes", draw_scenes)
+
+
+def draw_scenes(root: Path) -> None:
     (root / "photos").mkdir()
     (root / "masks").mkdir()
     (root / "masks" / "classes.txt").write_text("disc\nsquare\n")
@@ -55,14 +60,13 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
                     (pen.ellipse if kind == 1 else pen.rectangle)(corners, fill=fill)
         picture.save(root / "photos" / f"{number:02}.png")
         mask.save(root / "masks" / f"{number:02}.png")
-    return root
 
 
 def make_recipe(scenes: Path, *stages: dict[str, Any], **data: Any) -> Recipe:
     """Return a recipe of a small model; its sections have the defaults of the task."""
     content = {
         "data": {"task": "segmentation", "masks": str(scenes / "masks"), **data},
-        "backbone": {"name": "tiny", "image_size": 96},
+        "backbone": {"name": "tiny", "image_size": 96, "engine": "keras"},
         "head": {"units": 16},
         "stage": [*stages],
     }
@@ -77,9 +81,11 @@ def read_pixels(path: Path) -> np.ndarray:
 @pytest.fixture(scope="module")
 def run(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run: a head on cached maps."""
-    out = tmp_path_factory.mktemp("segmentation") / "run"
-    run_finetune(make_recipe(scenes, {"epochs": 40, "views": 2}), scenes / "photos", out, console=QUIET)
-    return out
+
+    def train(folder: Path) -> None:
+        run_finetune(make_recipe(scenes, {"epochs": 40, "views": 2}), scenes / "photos", folder / "run", console=QUIET)
+
+    return make_once(tmp_path_factory, "segmenter", train) / "run"
 
 
 def test_shapes_are_found(run: Path) -> None:
@@ -160,7 +166,9 @@ def test_an_export_draws_the_masks_of_the_run(run: Path, openvino: Any, tmp_path
 
 def test_keras_and_openvino_give_the_same_masks(scenes: Path, openvino: Any, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    summary = run_finetune(make_recipe(scenes, {"epochs": 3, "views": 2}), scenes / "photos", run, console=QUIET)
+    recipe = make_recipe(scenes, {"epochs": 3, "views": 2})
+    recipe = dataclasses.replace(recipe, backbone=dataclasses.replace(recipe.backbone, engine="auto"))
+    summary = run_finetune(recipe, scenes / "photos", run, console=QUIET)
     assert summary["not_made"] == []
     records = read_manifest(run).in_split("validation")
     answers = [
@@ -177,7 +185,7 @@ def saved_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlkit.training.call_sizes.SECONDS_WORTH_SAVING", 0.0)
 
 
-@pytest.mark.usefixtures("saved_early")
+@pytest.mark.usefixtures("saved_early", "untraced")
 def test_an_interrupted_run_resumes_to_the_bit_and_unfreezing_trains(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

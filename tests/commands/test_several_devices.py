@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import draw_image_folder
+from tests.conftest import draw_image_folder, make_once
 from tlkit.recipes import read_recipe
 
 RUN_COMMANDS = """
@@ -27,12 +27,18 @@ KERAS = ("--engine", "keras")
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("devices")
+    return make_once(
+        tmp_path_factory, "several-devices", lambda folder: (folder / "printed").write_text(run_commands(folder))
+    )
 
 
 @pytest.fixture(scope="module")
 def printed(folder: Path) -> str:
     """What the commands print, one after the other."""
+    return (folder / "printed").read_text()
+
+
+def run_commands(folder: Path) -> str:
     photos, run = draw_image_folder(folder / "photos", {"red": 5, "striped": 5}), folder / "run"
     settings = (
         "--backbone",

@@ -83,14 +83,14 @@ def test_the_description_of_the_model_is_in_the_file(tmp_path: Path) -> None:
 
 def test_a_layer_that_onnx_cannot_have_is_an_error(tmp_path: Path) -> None:
     inputs = keras.Input((4, 4, 3), name="image")
-    outputs = keras.layers.UpSampling2D(interpolation="bilinear", name="larger")(inputs)
+    outputs = keras.layers.Conv2DTranspose(2, 3, name="larger")(inputs)
     model = ShippedModel(keras.Model({"image": inputs}, {"probabilities": outputs}), CLASSES, {})
 
     with pytest.raises(NumericsError) as caught:
         onnx.write(model, tmp_path, "float32")
 
     assert str(caught.value) == (
-        "--format onnx: the layer UpSampling2D 'larger' cannot be written.\n"
+        "--format onnx: the layer Conv2DTranspose 'larger' cannot be written.\n"
         "  Expected: layers that tlkit can write as ONNX\n"
         "  Fix: choose another format, and please report this as a bug in tlkit."
     )

@@ -5,8 +5,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,11 +19,11 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import BackboneError, NumericsError
 from tlkit.features import engine_choice
-from tlkit.features.allowed_engines import Choice, iterate_choices
+from tlkit.features.allowed_engines import Choice, choose_batch_size, iterate_choices
 from tlkit.features.engine_choice import Work
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.request import FeatureRequest
-from tlkit.features.trunks import Trunk, take_trunk
+from tlkit.features.trunks import take_trunk
 from tlkit.recipes import BackboneSettings, DataSettings, resolve_backbone
 from tlkit.reports.console import Console
 
@@ -131,9 +130,7 @@ def test_what_is_fastest_as_a_rule_comes_first_and_what_is_sure_to_be_right_last
     ("edge_px", "keras", "openvino"), [(32, 32, 8), (320, 32, 8), (321, 31, 7), (640, 8, 2), (2000, 1, 1)]
 )
 def test_larger_images_come_in_smaller_batches(edge_px: int, keras: int, openvino: int) -> None:
-    spec: Any = SimpleNamespace(image_size=(edge_px, edge_px))
-    work = Work(spec, cast("Trunk", None), Path(), 0)
-    assert [work.choose_batch_size(name) for name in ("keras", "openvino")] == [keras, openvino]
+    assert [choose_batch_size(name, (edge_px, edge_px)) for name in ("keras", "openvino")] == [keras, openvino]
 
 
 def test_an_engine_with_a_small_batch_is_compared_on_all_images(backbone: Backbone) -> None:

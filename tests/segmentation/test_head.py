@@ -46,8 +46,8 @@ def test_a_head_learns_what_maps_of_different_strides_know(kind: str) -> None:
     maps = [each.astype(np.float32) for each in maps]
     masks = (fine * (1 + coarse.repeat(4, axis=1).repeat(4, axis=2)))[..., 0].astype(np.uint8)
     head = build(kind)
-    head.compile(keras.optimizers.Adam(0.03), loss=lambda true, given: compute_segmentation_losses(true, given))
-    head.fit(maps, masks, epochs=60, batch_size=8, verbose=0)
+    head.compile(keras.optimizers.Adam(0.05), loss=lambda true, given: compute_segmentation_losses(true, given))
+    head.fit(maps, masks, epochs=40, batch_size=16, verbose=0)
     found = head.predict(maps, verbose=0).argmax(axis=-1)
     # Bilinear enlargement blurs the coarse map by half a cell at the edges of its cells.
     assert (found == masks)[:, [0, 1, 6, 7]][:, :, [0, 1, 6, 7]].mean() > 0.97

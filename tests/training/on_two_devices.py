@@ -306,7 +306,6 @@ def main() -> None:
     cases: dict[str, Callable[[], Any]] = {
         "linear": lambda: compare("linear"),
         "dense, mixed": lambda: compare("dense", mixing=Mixing(mixup=0.4)),
-        "conv": lambda: compare("conv"),
         "detector": lambda: compare("detector"),
         "unfrozen": lambda: compare("unfrozen"),
         "a batch of one": lambda: compare("linear", batch_size=1),

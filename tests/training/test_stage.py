@@ -63,6 +63,10 @@ class NoData:
         class validation:  # noqa: N801
             num_images = 7
 
+        class train:  # noqa: N801
+            class plan:  # noqa: N801
+                num_passes = 1
+
     skipped = ()
     engine = None
 

@@ -20,7 +20,7 @@ from tlkit.data.image_file import ImageFile
 from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.data.views import PICTURE_ITSELF
 from tlkit.explain.explainer import Explainer
-from tlkit.features.engine_choice import BATCH_SIZES
+from tlkit.features.allowed_engines import choose_batch_size
 from tlkit.features.ensure import ensure_features
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.request import FeatureRequest
@@ -107,8 +107,9 @@ class MapReader:
             yield places, stored.cache.read(rows)
 
     def _compute(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]:
-        engine = make_keras_engine(self.explainer.trunk, precision="float32", batch_size=BATCH_SIZES["keras"])
         records, spec = self.manifest.records, self.explainer.classifier.spec
+        batch_size = choose_batch_size("keras", spec.image_size)
+        engine = make_keras_engine(self.explainer.trunk, precision="float32", batch_size=batch_size)
 
         def load(place: int) -> Loaded[None]:
             with reasons():

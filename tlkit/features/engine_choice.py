@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import INT8
-from tlkit.backbones.engines.base import limit_batch
 from tlkit.devices import AllDevices, choose_devices, describe_devices
 from tlkit.errors import NumericsError, SettingError
-from tlkit.features.allowed_engines import Choice, can_run, iterate_choices, list_engines
+from tlkit.features.allowed_engines import Choice, can_run, choose_batch_size, iterate_choices, list_engines
 from tlkit.features.cache import CacheSpec, FeatureCache
 from tlkit.features.calibration import CalibrationSample, calibrate, has_quantized_trunk
 from tlkit.features.folder import AGREEMENT_FILE, read_specs
@@ -46,9 +45,6 @@ NUM_TIMED_IMAGES = 64
 MIN_ROWS_TO_TIME = 128
 SECONDS_WORTH_A_TRIAL = 30.0
 """If the first engine needs less than this for all rows, timing another would not pay off."""
-BATCH_SIZES = {"keras": 32, "openvino": 8}
-"""Batch size of each engine. OpenVINO, which computes a batch on one core, is fastest with 8 (MobileNetV2: 959
-images/s, 784 with 32; ResNet50: 127 and 122); Keras with 32 (ResNet50: 105 images/s, 96 with 8)."""
 
 
 @dataclass(frozen=True)
@@ -89,10 +85,6 @@ class Work:
         """Images to compare and time engines on, read once."""
         return self.load_sample()
 
-    def choose_batch_size(self, engine: str) -> int:
-        """Return the batch size of an engine, which depends on nothing but the size of the images."""
-        return limit_batch(BATCH_SIZES[engine], self.spec.image_size)
-
     def calibrate(self, console: Console) -> Choice:
         """Quantize the trunk, and return it as a choice.
 
@@ -103,7 +95,7 @@ class Work:
         calibration = calibrate(
             lambda: self._convert(console.warn),
             self.load_calibration_sample,
-            batch_size=self.choose_batch_size("openvino"),
+            batch_size=choose_batch_size("openvino", self.spec.image_size),
             description=identify_trunk(self.spec),
             root=self.cache_root / ENGINES,
             console=console,
@@ -119,24 +111,22 @@ class Work:
             return make_keras_engine(
                 self.trunk.model,
                 precision=choice.precision,
-                batch_size=self.choose_batch_size("keras"),
+                batch_size=choose_batch_size("keras", self.spec.image_size),
                 devices=devices,
             )
         from tlkit.backbones.engines.openvino import make_openvino_engine, make_quantized_engine
 
+        size = choose_batch_size("openvino", self.spec.image_size)
         if choice.precision == INT8:
-            root = self.cache_root / ENGINES
-            return make_quantized_engine(root, choice.calibration, batch_size=self.choose_batch_size("openvino"))
-        return make_openvino_engine(
-            self._convert(warn), precision=choice.precision, batch_size=self.choose_batch_size("openvino")
-        )
+            return make_quantized_engine(self.cache_root / ENGINES, choice.calibration, batch_size=size)
+        return make_openvino_engine(self._convert(warn), precision=choice.precision, batch_size=size)
 
     def _convert(self, warn: Callable[[str], None]) -> openvino.Model:
         from tlkit.backbones.engines.openvino import load_trunk
 
         return load_trunk(
             lambda: self.trunk.model,
-            batch_size=self.choose_batch_size("openvino"),
+            batch_size=choose_batch_size("openvino", self.spec.image_size),
             description=identify_trunk(self.spec),
             root=self.cache_root / ENGINES,
             warn=warn,

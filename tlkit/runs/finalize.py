@@ -19,7 +19,7 @@ from tlkit.data.image_file import ImageFile
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import PICTURE_ITSELF
 from tlkit.errors import DataError, NumericsError
-from tlkit.features.engine_choice import BATCH_SIZES
+from tlkit.features.allowed_engines import choose_batch_size
 from tlkit.features.ensure import ensure_features
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.trunks import take_trunk
@@ -169,8 +169,8 @@ def _compute_features(
     from tlkit.backbones.engines.base import make_keras_engine
 
     trunk = classifier.backbone.pooled_trunk(TOP)
-    engine = make_keras_engine(trunk, precision="float32", batch_size=BATCH_SIZES["keras"])
     spec = classifier.spec
+    engine = make_keras_engine(trunk, precision="float32", batch_size=choose_batch_size("keras", spec.image_size))
     rows: list[NDArray[np.float32]] = []
 
     def load(record: ImageRecord) -> Loaded[None]:
