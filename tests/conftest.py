@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -308,10 +309,14 @@ def make_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     folder.mkdir(exist_ok=True)
-    with held_lock(folder / "lock"):
-        if not (folder / "made").exists():
-            make(folder)
-            (folder / "made").touch()
+    while not (folder / "made").exists():
+        try:
+            with held_lock(folder / "lock"):
+                if not (folder / "made").exists():
+                    make(folder)
+                    (folder / "made").touch()
+        except BlockingIOError:  # another worker is making it
+            time.sleep(0.1)
     return folder
 
 

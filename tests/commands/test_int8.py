@@ -66,9 +66,15 @@ def test_a_plan_of_long_work_names_what_int8_saves_and_costs(
     assert "Calibrated" not in capsys.readouterr().out, "the plan's trunk is in the cache"
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_plan_of_short_work_does_not_calibrate(
-    tmp_path: Path, make_image_folder: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    make_image_folder: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.01)
+    monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_STEPS", 0.01)
     photos = make_image_folder(tmp_path / "photos", {"red": 12, "striped": 12})
     backbone = ["--backbone", "tiny", "--image-size", "32"]
     assert main(["plan", str(photos), *backbone, "--json", "--out", str(tmp_path / "plan.png")]) == 0

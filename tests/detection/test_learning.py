@@ -14,7 +14,7 @@ from tlkit.detection.overlaps import compute_iou_matrix
 
 EDGE_PX = 48
 CELLS_PX = (4, 8)
-NUM_STEPS = 400
+NUM_STEPS = 260
 
 
 def draw_scenes(num_scenes: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -44,7 +44,7 @@ from tlkit.training.targets import FixedTargets
 
 DEVICES = ("/device:CPU:0", "/device:CPU:1")
 OUTPUTS = Outputs(CLASSIFICATION, 3)
-MAPS = MapLayout(((4, 4, 5), (2, 2, 5)))
+MAPS = MapLayout(((4, 4, 5),))
 OBJECTS = Outputs(DETECTION, 4 + 2, map_sizes=MAPS.sizes)
 TRAINING = TrainingSettings(seed=3, weight_decay=0.1, label_smoothing=0.1)
 NUM_IMAGES = 23
