@@ -111,6 +111,15 @@ class Visits:
         assert self._problems == []
 
 
+def wait_until(page: Any, expression: str) -> None:
+    """Wait until an expression is true on a page. Playwright's own waiting evaluates text, which the page's policy forbids."""
+    for _ in range(200):
+        if page.evaluate(f"Boolean({expression})"):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"never true: {expression}")
+
+
 def find_overflow(page: Any) -> int:
     """Return by how many pixels a page is wider than its window."""
     return int(page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth"))

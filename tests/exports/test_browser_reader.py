@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser import OpenPage, find_barriers, find_overflow
+from tests.browser import OpenPage, find_barriers, find_overflow, wait_until
 from tests.exports.conftest import make_proof
 from tests.exports.test_reader import ENCODING, MASKS, PICTURES, READER, SPEC, load_reader
 from tlkit.exports.model_json import build_document
@@ -95,7 +95,7 @@ def page(tmp_path: Path, address: str, open_served: OpenPage) -> Any:
         f'<!doctype html><link rel="icon" href="data:,"><script type="module">{script}</script>', "utf-8"
     )
     page = open_served(address)
-    page.wait_for_function("window.reader")
+    wait_until(page, "window.reader")
     return page
 
 
@@ -305,7 +305,7 @@ def test_the_lines_of_the_readme_work(page: Any, address: str, tmp_path: Path) -
     text = write_readme(document, [make_proof("onnx")], "3 photos")
 
     page.add_script_tag(type="module", content=re.findall(r"```js\n(.*?)```", text, re.DOTALL)[0])
-    page.wait_for_function("window.answer")
+    wait_until(page, "window.answer")
 
     answer = page.evaluate("answer")
     assert (answer["class"], answer["box"]) == ("a", [10, 10, 30, 20])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageStat
 
-from tests.browser import NARROW_PX, WIDE_PX, OpenPage, find_barriers, find_overflow
+from tests.browser import NARROW_PX, WIDE_PX, OpenPage, find_barriers, find_overflow, wait_until
 from tests.reports.test_page import EVIL, Parsed
 from tlkit.reports.markup import Link, make_data_url, render_table
 from tlkit.reports.page import Page, Section, write_page
@@ -123,7 +123,7 @@ def test_search_filters_and_links_choose_what_is_shown(page_path: Path, open_pag
     page.get_by_label("True class").select_option(ATTACK)
     assert names_shown(page) == ["3.jpg"]
     page.get_by_role("link", name="1", exact=True).click()
-    page.wait_for_function("document.querySelector('.shown').textContent.startsWith('1 of')")
+    wait_until(page, "document.querySelector('.shown').textContent.includes('True class: cat')")
     assert names_shown(page) == ["1.jpg"]
     assert status.inner_text() == "1 of the 4 pictures of this sheet (True class: cat, Predicted class: dog)."
     assert page.title() == ATTACK
@@ -131,7 +131,7 @@ def test_search_filters_and_links_choose_what_is_shown(page_path: Path, open_pag
 
 def test_an_address_opens_the_page_at_the_pictures_behind_a_number(page_path: Path, open_page: OpenPage) -> None:
     page = open_page(page_path, fragment="#mistakes?true=cat&predicted=cow")
-    page.wait_for_function("document.querySelector('.shown').textContent.startsWith('2 of')")
+    wait_until(page, "document.querySelector('.shown').textContent.startsWith('2 of')")
     assert names_shown(page) == ["2.jpg", "4.jpg"]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser import NARROW_PX, OpenPage, find_barriers, find_overflow
+from tests.browser import NARROW_PX, OpenPage, find_barriers, find_overflow, wait_until
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord
 from tlkit.inference.scoring import Scores
@@ -153,7 +153,7 @@ def test_the_page_leads_from_a_count_to_its_images(cats: tuple[MistakeSheets, Pa
     assert page.locator("#mistakes .tile strong").all_inner_texts() == ["1.png", "2.png", "0.png"]
     assert page.locator("#mistakes .tile").nth(1).inner_text().splitlines()[-1] == "unlike the training images"
     page.get_by_role("link", name=f"1: images, {ATTACK} predicted as cat").click()
-    page.wait_for_function("document.querySelector('#mistakes .shown').textContent.startsWith('1 of')")
+    wait_until(page, "document.querySelector('#mistakes .shown').textContent.startsWith('1 of')")
     assert page.locator("#mistakes .tile:visible strong").all_inner_texts() == ["1.png"]
     assert page.title() == ATTACK
     assert find_overflow(page) == 0
