@@ -24,6 +24,7 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlkit.pond.picture.SUPERSAMPLING", 1)
     monkeypatch.setattr(demo, "NUM_VIEWS", 2)
     monkeypatch.setattr(demo, "NUM_SHOALS", 12)
+    monkeypatch.setattr("tlkit.training.stage_inputs.count_passes", lambda *_: 1)
     monkeypatch.setattr(demo, "DETECTOR_BACKBONE", dataclasses.replace(demo.DETECTOR_BACKBONE, image_size=96))
     monkeypatch.setattr(demo, "DETECTOR_STAGE", dataclasses.replace(demo.DETECTOR_STAGE, epochs=1, views=2))
     head, unfrozen = (dataclasses.replace(stage, epochs=1, views=2) for stage in (demo.HEAD_STAGE, demo.UNFROZEN_STAGE))

@@ -226,6 +226,7 @@ def test_keras_and_openvino_find_the_same(run: Path, scenes: Path, openvino: Any
         np.testing.assert_allclose(one[:, 4], two[:, 4], atol=2e-3)
 
 
+@pytest.mark.usefixtures("saved_early", "untraced")
 def test_features_that_are_computed_before_are_those_that_the_run_needs(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
