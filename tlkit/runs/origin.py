@@ -9,6 +9,10 @@ from tlkit.models.spec import BundleSpec
 from tlkit.places.copies import show_text
 from tlkit.runtime import read_versions
 
+LONGEST_COMMAND = 600
+"""Characters of a command line that the head of a page shows whole."""
+NUM_WORDS = 8
+
 
 def describe_origin(spec: BundleSpec, *, data: str, command: str | None) -> dict[str, str]:
     """Return data, backbone, boundary, command, date and versions of a page about a model, by name.
@@ -32,7 +36,15 @@ def describe_origin(spec: BundleSpec, *, data: str, command: str | None) -> dict
 def describe_making(command: str | None) -> dict[str, str]:
     """Return the command line, if it is known, the date and the versions, by name."""
     return {
-        **({"command": command} if command else {}),
+        **({"command": _shorten_command(command)} if command else {}),
         "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         "versions": ", ".join(f"{name} {version}" for name, version in read_versions().items()),
     }
+
+
+def _shorten_command(command: str) -> str:
+    """Return a command line of many words, as of a pattern that the shell resolved, without those in its middle."""
+    words = command.split()
+    if len(command) <= LONGEST_COMMAND or len(words) <= 2 * NUM_WORDS:
+        return command
+    return " ".join([*words[:NUM_WORDS], f"… {len(words) - 2 * NUM_WORDS:,} more …", *words[-NUM_WORDS:]])
