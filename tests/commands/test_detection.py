@@ -213,6 +213,7 @@ def test_an_interrupted_detector_resumes_to_the_bit_and_unfreezing_trains(
     assert outcome["verdict"]["trained"] != outcome["before"]
 
 
+@pytest.mark.usefixtures("saved_early")
 def test_keras_and_openvino_find_the_same(run: Path, scenes: Path, openvino: Any, tmp_path: Path) -> None:
     out = tmp_path / "run"
     recipe = dataclasses.replace(

@@ -190,7 +190,7 @@ def test_an_interrupted_run_resumes_to_the_bit_and_unfreezing_trains(
     scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = {"epochs": 2, "views": 2}
-    recipe = make_recipe(scenes, head, {"unfreeze": "block4", "views": 2, "epochs": 2})
+    recipe = make_recipe(scenes, head, {"unfreeze": "block4", "views": 2, "epochs": 2}, sample=0.4)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     from tlkit.runs.history import RunHistory
 
