@@ -101,6 +101,13 @@ def test_each_wish_is_known_by_its_option(wish: Wish, settings: dict[str, Any], 
             "--texture, --style\n  Fix: leave out --steps.",
         ),
         (
+            {"amplify": "top", "blur_px": 1.5},
+            ("a.jpg",),
+            True,
+            "--blur 1.5 has no effect with --amplify.\n  Expected: --blur only with --class, --channel, --invert, --texture, "
+            "--style\n  Fix: leave out --blur.",
+        ),
+        (
             {"texture": True, "boundary": "top"},
             ("a.jpg",),
             True,

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.explain.conftest import build_backbone_once
+from tlkit.dreaming.canvas import Canvas
 from tlkit.dreaming.network import DreamNetwork
 from tlkit.dreaming.requests import DreamOptions
 from tlkit.dreaming.studio import plan_works, read_picture
@@ -80,6 +81,16 @@ def test_a_channel_that_is_not_there_is_refused(network: DreamNetwork) -> None:
         f"--channel conv1:999: the map at conv1 has {channels} channels.\n  Expected: 0 to {channels - 1}\n"
         f"  Fix: --channel conv1:{channels - 1}"
     )
+
+
+def test_a_blur_reaches_the_canvas(network: DreamNetwork, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    radii: list[float] = []
+    monkeypatch.setattr(Canvas, "blur", lambda self, radius_px: radii.append(radius_px))
+    for settings in ({"invert": ("conv1",)}, {"style": "photo.png"}):
+        options = DreamOptions(**settings, size_px=32, num_steps=44, blur_px=1.5)
+        (work,) = plan_works(network, options, [photo] * (1 + ("style" in settings)), {})
+        list(work.begin())
+    assert radii == [1.5, 1.5]
 
 
 def test_an_inversion_comes_nearer_to_the_features(network: DreamNetwork, photo: Path) -> None:

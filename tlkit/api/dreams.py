@@ -28,6 +28,7 @@ def dream(
     weights: str | None = None,
     size_px: int | None = None,
     num_steps: int | None = None,
+    blur_px: float = 0.0,
     number: int = 100,
     seed: int = 0,
     console: Console | None = None,
@@ -53,6 +54,7 @@ def dream(
         weights: Weights of a backbone: "imagenet", "random", a path, or None for its default. A run has its own.
         size_px: Longer edge of the pictures, 32 to 4,096 pixels, rounded to a multiple of 32; None for 224 to 512.
         num_steps: Steps of each picture; None for 40 to 256.
+        blur_px: Standard deviation of a blur every 32 steps but the last ones, in pixels; 0 for none.
         number: Held-out images that `report` attacks, at most.
         seed: Seed of noise, shifts and random starts.
         console: As in `predict`.
@@ -83,6 +85,7 @@ def dream(
         weights,
         size_px,
         num_steps,
+        blur_px,
         number,
         seed,
     )

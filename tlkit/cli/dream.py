@@ -63,6 +63,15 @@ if TYPE_CHECKING:
 @click.option("--size", "size_px", type=int, metavar="PIXELS", help="Longer edge of the pictures.")
 @click.option("--steps", "num_steps", type=click.IntRange(min=1), help="Steps of each picture.")
 @click.option(
+    "--blur",
+    "blur_px",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    show_default=True,
+    metavar="PIXELS",
+    help="Blur the picture every 32 steps but the last ones, by this standard deviation, against fine patterns.",
+)
+@click.option(
     "--number",
     type=click.IntRange(min=1),
     default=100,

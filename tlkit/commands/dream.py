@@ -249,6 +249,7 @@ def _fool(dreamer: _Dreamer, paths: Sequence[Path], folder: DreamFolder) -> tupl
         for path in paths:
             row: Result = {"path": show_path(path), "error": None, "before": None, "change": None, "changed": None}
             rows.append(row)
+            advance(1)
             try:
                 picture = ImageFile.read(path, spec.grey).render(image_size=spec.image_size, fit=spec.fit)
             except UnusableImage as unusable:
@@ -263,7 +264,6 @@ def _fool(dreamer: _Dreamer, paths: Sequence[Path], folder: DreamFolder) -> tupl
                 folder.save(row["changed"], changed)
                 captions = (f"predicted: {row['before']}", f"predicted: {target_name}")
                 folder.add_comparison(path.name, picture, changed, captions, f"{row['change']}/255")
-            advance(1)
     return _summarise_fooling(rows, target_name, dreamer.console)
 
 

@@ -61,7 +61,7 @@ class DreamNetwork:
         return [np.array(ops.convert_to_numpy(each), np.float32) for each in _as_list(found)]
 
     def oppose_output(self, output: int) -> Gradient:
-        """Return the gradient of an answer of the run; the first one is 0. Metadata are as of the mean training image."""
+        """Return the gradient of an answer of the run, numbered from 0. Metadata are as of the mean training image."""
         assert self.classifier is not None
         model, head = self.backbone.model, self.classifier.head
         width = self.classifier.spec.metadata.width

@@ -74,11 +74,10 @@ class DreamFolder:
             frames: How it grew; the last one is the picture.
             given: Pictures that it was made from, by name.
         """
-        num_pictures = _MAX_TILES
-        tiles = [Tile(_shrink(picture, num_pictures), name) for name, picture in given.items()]
+        tiles = [Tile(_shrink(picture), name) for name, picture in given.items()]
         for frame in frames:
             lines = [f"loss {format_value(round(frame.loss, 4))}"]
-            tiles.append(Tile(_shrink(frame.picture, num_pictures), f"{frame.step} steps", lines))
+            tiles.append(Tile(_shrink(frame.picture), f"{frame.step} steps", lines))
         self._groups.append(Group(title, tiles, f"The last one is {path.name}."))
 
     def add_comparison(
@@ -87,9 +86,9 @@ class DreamFolder:
         """Add a picture before and after a change, with the change enlarged; uint8 (height, width, 3) each."""
         changes = magnify_change(before, after)
         tiles = [
-            Tile(_shrink(before, _MAX_TILES), "before", [captions[0]]),
-            Tile(_shrink(after, _MAX_TILES), "after", [captions[1]], badge=badge, tone="wrong"),
-            Tile(_shrink(changes, _MAX_TILES), f"the change, {MAGNIFIED} times enlarged"),
+            Tile(_shrink(before), "before", [captions[0]]),
+            Tile(_shrink(after), "after", [captions[1]], badge=badge, tone="wrong"),
+            Tile(_shrink(changes), f"the change, {MAGNIFIED} times enlarged"),
         ]
         self._groups.append(Group(title, tiles))
 
@@ -140,6 +139,6 @@ def magnify_change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> NDArr
     return magnified
 
 
-def _shrink(picture: NDArray[Any], num_pictures: int) -> bytes:
-    budget = min(40_000, PictureBudget().share(num_pictures))
+def _shrink(picture: NDArray[Any]) -> bytes:
+    budget = PictureBudget().share(_MAX_TILES)
     return make_thumbnail(picture, edge_px=_THUMBNAIL_PX, max_bytes=budget)

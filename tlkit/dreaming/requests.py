@@ -33,6 +33,8 @@ DEFAULT_STEPS = {
     Wish.TEXTURE: 256,
     Wish.STYLE: 200,
 }
+ON_CANVAS = (Wish.CLASS, Wish.CHANNEL, Wish.INVERT, Wish.TEXTURE, Wish.STYLE)
+"""What is painted on a canvas, which can be blurred."""
 NUM_PICTURES = {
     Wish.AMPLIFY: (0, 1),
     Wish.INVERT: (1, 1),
@@ -62,6 +64,7 @@ class DreamOptions:
         weights: Weights of a backbone; None for its default. A run has its own.
         size_px: Longer edge of the pictures; None for what suits each.
         num_steps: None for what suits each.
+        blur_px: Standard deviation of a blur now and then; 0 for none.
         number: Held-out images that are attacked, at most.
         seed: Seed of noise, shifts and random starts.
     """
@@ -79,6 +82,7 @@ class DreamOptions:
     weights: str | None = None
     size_px: int | None = None
     num_steps: int | None = None
+    blur_px: float = 0.0
     number: int = 100
     seed: int = 0
 
@@ -162,6 +166,12 @@ def _check_numbers(options: DreamOptions) -> None:
             f"--size {size} has no effect with {options.wish}: a run answers at its own size.",
             expected="--size only with --channel, --amplify, --invert, --texture and --style",
             fix="leave out --size.",
+        )
+    if options.blur_px and options.wish not in ON_CANVAS:
+        raise SettingError(
+            f"--blur {options.blur_px:g} has no effect with {options.wish}.",
+            expected=f"--blur only with {', '.join(ON_CANVAS)}",
+            fix="leave out --blur.",
         )
     if options.num_steps is not None and options.wish not in DEFAULT_STEPS:
         raise SettingError(

@@ -198,7 +198,7 @@ class _Planner:
         self.network.check_memory(size)
         boundaries = self.find_style_boundaries()
         place = self.entry.boundary(self.options.boundary) if self.options.boundary else boundaries[-1]
-        brush = Brush(self.options.steps, STYLE_RATE, smoothness=SMOOTHNESS)
+        brush = Brush(self.options.steps, STYLE_RATE, smoothness=SMOOTHNESS, blur_px=self.options.blur_px)
 
         def begin() -> Iterator[Frame | None]:
             gradient = self.network.compare_style(size, style, boundaries, content, place, self.options.strength)
@@ -209,7 +209,8 @@ class _Planner:
 
     def brush(self, size: tuple[int, int], *, is_shifted: bool = False) -> Brush:
         shift_px = SHIFT_SHARE * max(size) if is_shifted else 0
-        return Brush(self.options.steps, RATE, shift_px=shift_px, smoothness=SMOOTHNESS)
+        blur_px = self.options.blur_px
+        return Brush(self.options.steps, RATE, shift_px=shift_px, smoothness=SMOOTHNESS, blur_px=blur_px)
 
     def find_style_boundaries(self) -> list[str]:
         """Return the boundaries whose maps are fine enough for a style, from the pixels upwards; at least one."""
